@@ -1,0 +1,1 @@
+//! HTTP: poem-openapi routes, authentication, errors, webhook intake.

@@ -1,0 +1,1 @@
+//! The rules of the CRM: DTOs, write engine, job payloads.

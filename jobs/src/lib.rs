@@ -1,0 +1,1 @@
+//! The job ledger: SQL decides, Redis delivers.

@@ -1,0 +1,1 @@
+//! Schema history, forward and back, for PostgreSQL and SQLite.

@@ -1,0 +1,1 @@
+//! Cron occurrences become jobs, each exactly once.

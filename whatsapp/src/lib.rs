@@ -1,0 +1,1 @@
+//! WhatsApp providers behind one Channel trait. No database.
