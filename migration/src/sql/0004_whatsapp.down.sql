@@ -1,0 +1,11 @@
+drop table whatsapp_statistics;
+drop table whatsapp_auto_responses;
+drop table whatsapp_queue;
+drop table whatsapp_rates;
+drop table whatsapp_inbox;
+drop table whatsapp_media;
+drop table whatsapp_message_events;
+drop table whatsapp_messages;
+drop table whatsapp_conversations;
+drop table whatsapp_attendants;
+drop table whatsapp_devices;
