@@ -1,0 +1,6 @@
+//! The job ledger: one conformance suite over both databases and all transports, then what only some of them can show.
+
+mod conformance;
+mod risks;
+mod routes;
+mod traps;

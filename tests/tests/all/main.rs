@@ -1,0 +1,4 @@
+//! The black-box suite: one binary.
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+
+mod ledger;
