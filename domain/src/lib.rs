@@ -1,1 +1,24 @@
-//! The rules of the CRM: DTOs, write engine, job payloads.
+//! The rules of the CRM. One folder or file for each module; the same names are used in `api` and `workers`.
+//!
+//! Every read and write starts from a [`Scope`](scope::Scope): whose data, and what may be done. Every write goes through
+//! [`engine::Write`]: the record, its event and the jobs that follow, in one transaction. DTOs derive poem-openapi's schema,
+//! nothing else of HTTP is here. Modules talk through each other's functions; reactions go through events and jobs.
+//!
+//! To add a module: its tables in `migration` and `entities`, a file here, routes in `api`, handlers in `workers`.
+
+pub mod auth;
+pub mod contacts;
+pub mod engine;
+pub mod error;
+pub mod events;
+pub mod idempotency;
+pub mod page;
+pub mod payloads;
+pub mod schedules;
+pub mod scope;
+pub mod seal;
+pub mod users;
+pub mod whatsapp;
+
+pub use error::{Error, FieldError, Result};
+pub use scope::Scope;

@@ -16,6 +16,7 @@ pub struct Model {
     pub phone_number_id: Option<String>,
     pub business_account_id: Option<String>,
     pub secrets: Option<String>,
+    pub verify_token_hash: Option<String>,
     pub status: DeviceStatus,
     pub status_reason: Option<String>,
     pub status_at: DateTimeUtc,

@@ -25,6 +25,7 @@ pub struct Model {
     pub status: MessageStatus,
     pub error: Option<Json>,
     pub deadline_at: Option<DateTimeUtc>,
+    pub slot_at: Option<DateTimeUtc>,
     pub provider_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

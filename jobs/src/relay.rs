@@ -124,9 +124,12 @@ impl Relay {
         };
         let (mut ready, mut parked, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for level in 0..4i16 {
+            if room == 0 {
+                break;
+            }
             let mut turns: Vec<std::vec::IntoIter<QueryResult>> = Vec::new();
             let mut before: Option<Uuid> = None;
-            while room > 0 {
+            loop {
                 let next = sql.statement(steps::NEXT_TENANT, [queue.into(), route.into(), level.into(), before.into()]);
                 let Some(row) = tx.query_one_raw(next).await? else { break };
                 let tenant: Uuid = row.try_get("", "tenant_id")?;

@@ -15,7 +15,9 @@ type Receiver = Arc<tokio::sync::Mutex<UnboundedReceiver<i64>>>;
 
 /// Channels by lane; bounded by the relay's window.
 #[derive(Clone, Debug, Default)]
-pub struct Local(Arc<Mutex<HashMap<Lane, (UnboundedSender<i64>, Receiver)>>>);
+pub struct Local(Arc<Mutex<HashMap<Lane, Ends>>>);
+
+type Ends = (UnboundedSender<i64>, Receiver);
 
 impl Local {
     fn channel(&self, lane: &Lane) -> (UnboundedSender<i64>, Receiver) {

@@ -92,6 +92,7 @@ impl Transport {
 }
 
 /// A worker's end of a lane.
+#[expect(clippy::large_enum_variant, reason = "made once for each lane")]
 pub(crate) enum Source {
     /// Asked for at most so many numbers when there is room for them.
     Pull(Box<dyn Pull>),

@@ -5,7 +5,8 @@ create table whatsapp_devices (
     provider text not null,              -- cloud, web
     phone_number_id text,
     business_account_id text,
-    secrets text,                        -- sealed JSON: access_token, app_secret, verify_token
+    secrets text,                        -- sealed JSON: access_token, app_secret
+    verify_token_hash text,              -- SHA-256 of what Meta shows when a webhook is set up
     status text not null default 'connecting',  -- connecting, connected, slowed, stopped, unauthorized, disconnected
     status_reason text,
     status_at {time} not null default {now},
@@ -18,6 +19,7 @@ create table whatsapp_devices (
 );
 -- A number belongs to one device of the installation: the webhook finds its secret by it.
 create unique index whatsapp_devices_number on whatsapp_devices (phone_number_id) where phone_number_id is not null and deleted_at is null;
+create index whatsapp_devices_verify on whatsapp_devices (verify_token_hash) where verify_token_hash is not null;
 create index whatsapp_devices_account on whatsapp_devices (business_account_id) where business_account_id is not null and deleted_at is null;
 
 create table whatsapp_attendants (
@@ -78,6 +80,7 @@ create table whatsapp_messages (
     status text not null,                -- out: queued, handed, accepted, sent, delivered, read, failed, unknown; in: received
     error {json},
     deadline_at {time},                  -- out: given up when still queued then
+    slot_at {time},                      -- out: when the rate limits let it go; reserved once
     provider_at {time},                  -- the provider's own time
     created_at {time} not null default {now},
     updated_at {time} not null default {now},
@@ -89,6 +92,8 @@ create table whatsapp_messages (
 );
 create unique index whatsapp_messages_provider on whatsapp_messages (tenant_id, device_id, chat, sender, provider_id) where provider_id is not null;
 create index whatsapp_messages_by_provider_id on whatsapp_messages (tenant_id, device_id, provider_id) where provider_id is not null;
+create index whatsapp_messages_waiting on whatsapp_messages (deadline_at) where status = 'queued';
+create index whatsapp_messages_created on whatsapp_messages (created_at);
 create index whatsapp_messages_conversation on whatsapp_messages (tenant_id, conversation_id, created_at, id);
 
 create table whatsapp_message_events (

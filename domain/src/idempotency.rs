@@ -1,0 +1,113 @@
+//! Repeated requests: the same key gets the same answer, and the work is done once.
+//!
+//! A key is claimed before the work, in a transaction of its own; the answer is kept in the transaction of the work. So a
+//! crash before the commit leaves a claim that runs out after a minute, and one after it leaves the answer.
+
+use chrono::{TimeDelta, Utc};
+use entities::{TenantId, idempotency_key as table};
+use jobs::{Ledger, Tx};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, prelude::Expr, sea_query::OnConflict};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Result;
+
+/// A key that this request holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Who sent it.
+    pub actor: Uuid,
+    /// What they called it.
+    pub key: String,
+}
+
+/// What there is under a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begun {
+    /// Nothing: the request is to be done.
+    Fresh(Claim),
+    /// The answer.
+    Replay {
+        /// Its HTTP status.
+        status: u16,
+        /// Its body.
+        body: Value,
+    },
+    /// Another request with the key is under way.
+    InFlight,
+    /// The key was used for another request.
+    Mismatch,
+}
+
+/// How long a claim holds without an answer.
+const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+
+/// Claims `key` for the request with this fingerprint.
+///
+/// # Errors
+/// The database's.
+pub async fn begin(ledger: &Ledger, tenant: TenantId, actor: Uuid, key: &str, fingerprint: &str) -> Result<Begun> {
+    let tx = ledger.begin().await?;
+    let now = Utc::now();
+    let new = table::ActiveModel {
+        tenant_id: Set(tenant),
+        actor_id: Set(actor),
+        key: Set(key.to_owned()),
+        fingerprint: Set(fingerprint.to_owned()),
+        locked_until: Set(now + PATIENCE),
+        status: Set(None),
+        response: Set(None),
+        created_at: Set(now),
+    };
+    let columns = [table::Column::TenantId, table::Column::ActorId, table::Column::Key];
+    let once = OnConflict::columns(columns).do_nothing().to_owned();
+    let new = table::Entity::insert(new).on_conflict(once).exec_without_returning(&*tx).await?;
+    let claim = Claim { actor, key: key.to_owned() };
+    let begun = if new == 1 {
+        Begun::Fresh(claim)
+    } else {
+        match table::Entity::find().filter(of(tenant, &claim)).one(&*tx).await? {
+            Some(row) if row.fingerprint != fingerprint => Begun::Mismatch,
+            Some(table::Model { response: Some(body), status, .. }) => {
+                Begun::Replay { status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200), body }
+            }
+            Some(row) if row.locked_until > now => Begun::InFlight,
+            _ => {
+                // Whoever claimed it died before the commit. One of those who see that takes over.
+                let seen = of(tenant, &claim).and(table::Column::LockedUntil.lte(now)).and(table::Column::Response.is_null());
+                let again = table::Entity::update_many().col_expr(table::Column::LockedUntil, Expr::value(now + PATIENCE)).filter(seen);
+                if again.exec(&*tx).await?.rows_affected == 1 { Begun::Fresh(claim) } else { Begun::InFlight }
+            }
+        }
+    };
+    tx.commit().await?;
+    Ok(begun)
+}
+
+/// Keeps the answer in the transaction of the work.
+pub(crate) async fn keep(tx: &Tx, tenant: TenantId, claim: &Claim, answer: Value) -> Result<()> {
+    let kept = table::Entity::update_many().col_expr(table::Column::Response, Expr::value(answer)).filter(of(tenant, claim));
+    kept.exec(&**tx).await?;
+    Ok(())
+}
+
+/// Notes the status of the answer; or, after a refusal, that the key is free again.
+///
+/// # Errors
+/// The database's.
+pub async fn end(ledger: &Ledger, tenant: TenantId, claim: &Claim, status: u16) -> Result<()> {
+    let tx = ledger.begin().await?;
+    if (200..300).contains(&status) {
+        let status = i16::try_from(status).unwrap_or(200);
+        table::Entity::update_many().col_expr(table::Column::Status, Expr::value(status)).filter(of(tenant, claim)).exec(&*tx).await?;
+    } else {
+        let refused = of(tenant, claim).and(table::Column::Response.is_null());
+        table::Entity::delete_many().filter(refused).exec(&*tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn of(tenant: TenantId, claim: &Claim) -> sea_orm::sea_query::SimpleExpr {
+    table::Column::TenantId.eq(tenant).and(table::Column::ActorId.eq(claim.actor)).and(table::Column::Key.eq(claim.key.as_str()))
+}

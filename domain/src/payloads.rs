@@ -1,0 +1,129 @@
+//! The payloads of all jobs: ids, never copies of records. Their names and shapes outlive releases: a snapshot test holds them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use entities::{ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
+use jobs::{Job, Priority, queue};
+use serde::{Deserialize, Serialize};
+
+macro_rules! payloads {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal, $queue:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $(with { $($constant:ident: $constant_type:ty = $value:expr,)* })?);+ $(;)?) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+            impl Job for $name {
+                const KIND: &'static str = $kind;
+                const QUEUE: &'static str = queue::$queue;
+                $($(const $constant: $constant_type = $value;)*)?
+            }
+        )+
+
+        /// The queue of a kind, for schedules that name only the kind.
+        #[must_use]
+        pub fn queue_of(kind: &str) -> Option<&'static str> {
+            match kind { $($kind => Some(queue::$queue),)+ _ => None }
+        }
+    };
+}
+
+payloads! {
+    /// Hands a queued message to WhatsApp.
+    SendMessage = "whatsapp.send_message", WHATSAPP_SEND {
+        /// Which.
+        message_id: MessageId,
+    } with { PRIORITY: Priority = Priority::Urgent, };
+
+    /// Tells WhatsApp that a conversation was read, or that somebody is typing.
+    MarkRead = "whatsapp.mark_read", WHATSAPP_SEND {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Whether somebody is typing.
+        typing: bool,
+    } with { MAX_ATTEMPTS: i16 = 3, };
+
+    /// Takes a change from the inbox into its conversation.
+    IngestWebhook = "whatsapp.ingest_webhook", WHATSAPP_RECEIVE {
+        /// Which.
+        inbox_id: InboxId,
+    } with { PRIORITY: Priority = Priority::Urgent, };
+
+    /// Fetches a file from WhatsApp.
+    FetchMedia = "whatsapp.fetch_media", WHATSAPP_MEDIA {
+        /// Which.
+        media_id: MediaId,
+    } with { TIMEOUT: Duration = Duration::from_secs(300), MAX_ATTEMPTS: i16 = 8, };
+
+    /// Completes a contact from what it is called elsewhere.
+    SyncContact = "contacts.sync", CONTACT_SYNC {
+        /// Which.
+        contact_id: ContactId,
+    };
+
+    /// Sends a notice to a user by mail.
+    SendMail = "mail.send", MAIL_SEND {
+        /// To whom.
+        user_id: UserId,
+        /// What about.
+        notice: Notice,
+    };
+
+    /// Rolls up the hours and days that messages were written in since a time.
+    RollUpStatistics = "statistics.roll_up", STATISTICS {
+        /// Hours back from now; two cover late statuses.
+        hours: u32,
+    };
+
+    /// Asks every device how it is.
+    CheckDevices = "whatsapp.check_devices", MAINTENANCE {};
+
+    /// Deletes what is over: finished jobs, ingested deliveries, old keys.
+    Purge = "maintenance.purge", MAINTENANCE {};
+}
+
+/// What a user is told by mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Notice {
+    /// Somebody signed in as them from a new place.
+    Login {
+        /// When.
+        at: DateTime<Utc>,
+        /// From which address.
+        address: Option<String>,
+        /// With which program.
+        user_agent: Option<String>,
+    },
+    /// A device doesn't work any more.
+    DeviceDown {
+        /// Which.
+        device_id: DeviceId,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Jobs written by one release are run by the next: a change here needs a new kind.
+    #[test]
+    fn payloads_keep_their_shape() {
+        let id = Uuid::nil();
+        let nil = id.to_string();
+        assert_eq!(json!(SendMessage { message_id: MessageId(id) }), json!({ "message_id": nil }));
+        assert_eq!(json!(MarkRead { conversation_id: ConversationId(id), typing: false }), json!({ "conversation_id": nil, "typing": false }));
+        assert_eq!(json!(IngestWebhook { inbox_id: InboxId(id) }), json!({ "inbox_id": nil }));
+        assert_eq!(json!(FetchMedia { media_id: MediaId(id) }), json!({ "media_id": nil }));
+        assert_eq!(json!(SyncContact { contact_id: ContactId(id) }), json!({ "contact_id": nil }));
+        assert_eq!(json!(RollUpStatistics { hours: 2 }), json!({ "hours": 2 }));
+        assert_eq!(json!(CheckDevices {}), json!({}));
+        assert_eq!(json!(Purge {}), json!({}));
+        let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
+        assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
+    }
+}

@@ -1,0 +1,108 @@
+//! Tenants and their users.
+
+use chrono::Utc;
+use entities::{Role, TenantId, UserId, tenant, user};
+use jobs::Ledger;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr};
+use serde_json::json;
+
+use crate::{
+    Error, Result, Scope,
+    auth::passwords,
+    engine::{Event, Write},
+    scope::Actor,
+};
+
+/// A user to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    /// Their address; it signs in.
+    pub email: &'a str,
+    /// Their password.
+    pub password: &'a str,
+    /// Their name; the address's first part when empty.
+    pub name: &'a str,
+    /// What they may do.
+    pub role: Role,
+    /// The name of their tenant, made when it is new.
+    pub tenant: &'a str,
+}
+
+/// Makes a user, and their tenant when it is new.
+///
+/// # Errors
+/// [`Error::Invalid`]; [`Error::Conflict`] when the address is taken; the database's.
+pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, UserId)> {
+    let email = new.email.trim().to_lowercase();
+    let plausible = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.ends_with('.'));
+    if !(plausible || email.ends_with("@localhost")) || email.len() > 254 || email.contains(char::is_whitespace) {
+        return Err(Error::field("/email", "invalid", "is not an e-mail address"));
+    }
+    let password_hash = passwords::hash(new.password).await?;
+    let slug = slug(new.tenant);
+    if slug.is_empty() {
+        return Err(Error::field("/tenant", "invalid", "needs a letter or digit"));
+    }
+    let existing = tenant::Entity::find().filter(tenant::Column::Slug.eq(slug.clone())).one(&ledger.db().read).await?;
+    let tenant_id = existing.as_ref().map_or_else(TenantId::new, |tenant| tenant.id);
+    let scope = Scope::system(tenant_id, Actor::System);
+    let write = Write::begin(ledger, &scope).await?;
+    if existing.is_none() {
+        let row = tenant::ActiveModel { id: Set(tenant_id), name: Set(new.tenant.trim().to_owned()), slug: Set(slug), ..Default::default() };
+        tenant::Entity::insert(row).exec_without_returning(&**write).await?;
+        write.record(Event { topic: "tenants", subject_id: tenant_id.0, action: "created", data: json!({}) }).await?;
+    }
+    let id = UserId::new();
+    let name = if new.name.is_empty() { email.split('@').next().unwrap_or_default() } else { new.name };
+    let row = user::ActiveModel {
+        id: Set(id),
+        tenant_id: Set(tenant_id),
+        name: Set(name.to_owned()),
+        email: Set(email),
+        password_hash: Set(password_hash),
+        role: Set(new.role),
+        created_at: Set(Utc::now()),
+        updated_at: Set(Utc::now()),
+        ..Default::default()
+    };
+    user::Entity::insert(row).exec_without_returning(&**write).await.map_err(|error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("email_taken", "somebody signs in with this e-mail already"),
+        _ => error.into(),
+    })?;
+    write.record(Event { topic: "users", subject_id: id.0, action: "created", data: json!({ "role": new.role }) }).await?;
+    write.commit(()).await?;
+    Ok((tenant_id, id))
+}
+
+/// Whether nobody was made yet.
+///
+/// # Errors
+/// The database's.
+pub async fn none(ledger: &Ledger) -> Result<bool> {
+    Ok(user::Entity::find().count(&ledger.db().read).await? == 0)
+}
+
+/// The user of a scope, with their tenant.
+///
+/// # Errors
+/// [`Error::NotFound`]; the database's.
+pub async fn me(db: &db::Db, scope: &Scope) -> Result<(user::Model, tenant::Model)> {
+    let id = scope.user().ok_or(Error::NotFound("user"))?;
+    let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
+    let user = user::Entity::find().filter(own).one(&db.read).await?.ok_or(Error::NotFound("user"))?;
+    let tenant = tenant::Entity::find_by_id(scope.tenant).one(&db.read).await?.ok_or(Error::NotFound("tenant"))?;
+    Ok((user, tenant))
+}
+
+/// The user with this address.
+///
+/// # Errors
+/// The database's.
+pub async fn by_email(db: &db::Db, email: &str) -> Result<Option<user::Model>> {
+    Ok(user::Entity::find().filter(user::Column::Email.eq(email.trim().to_lowercase())).one(&db.read).await?)
+}
+
+fn slug(name: &str) -> String {
+    let kept: String = name.trim().to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    kept.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}

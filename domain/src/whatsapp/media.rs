@@ -1,0 +1,88 @@
+//! Files of messages: what is known of them here, where their bytes lie.
+
+use chrono::Utc;
+use db::Db;
+use entities::{MediaId, MediaState, TenantId, whatsapp_media as table};
+use sea_orm::{ColumnTrait, ExprTrait, ConnectionTrait, EntityTrait, QueryFilter, prelude::Expr};
+use serde_json::json;
+
+use super::messages::MediaView;
+use crate::{
+    Error, Result, Scope,
+    engine::{Event, Write},
+};
+
+fn own(tenant: TenantId, id: MediaId) -> sea_orm::sea_query::SimpleExpr {
+    table::Column::TenantId.eq(tenant).and(table::Column::Id.eq(id))
+}
+
+/// Where the bytes of a file lie in the object store. Made of ids only, so no name from outside can lead elsewhere.
+#[must_use]
+pub fn storage_key(tenant: TenantId, id: MediaId) -> String {
+    format!("{tenant}/{id}")
+}
+
+/// One file's row.
+///
+/// # Errors
+/// The database's.
+pub async fn row(db: &impl ConnectionTrait, tenant: TenantId, id: MediaId) -> Result<Option<table::Model>> {
+    Ok(table::Entity::find().filter(own(tenant, id)).one(db).await?)
+}
+
+/// A stored file: what is known of it and its key in the object store.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] when it is not here (yet); the database's.
+pub async fn stored_file(db: &Db, scope: &Scope, id: MediaId) -> Result<(MediaView, String)> {
+    scope.require("messages:read")?;
+    let row = row(&db.read, scope.tenant, id).await?.ok_or(Error::NotFound("media"))?;
+    match (row.state, row.storage_key.clone()) {
+        (MediaState::Stored, Some(key)) => Ok((row.into(), key)),
+        (MediaState::Failed, _) => {
+            let why = row.error.unwrap_or_default();
+            Err(Error::conflict("media_failed", format!("the file could not be fetched: {why}")))
+        }
+        _ => Err(Error::conflict("media_pending", "the file is being fetched; ask again in a moment")),
+    }
+}
+
+/// The file is in the store.
+///
+/// # Errors
+/// The database's.
+pub async fn stored(write: &Write<'_>, id: MediaId, mime_type: &str, size: u64, sha256: &str) -> Result<()> {
+    let tenant = write.scope.tenant;
+    table::Entity::update_many()
+        .col_expr(table::Column::State, Expr::value(MediaState::Stored.as_str()))
+        .col_expr(table::Column::StorageKey, Expr::value(storage_key(tenant, id)))
+        .col_expr(table::Column::MimeType, Expr::value(mime_type))
+        .col_expr(table::Column::Size, Expr::value(i64::try_from(size).unwrap_or(i64::MAX)))
+        .col_expr(table::Column::Sha256, Expr::value(sha256))
+        .col_expr(table::Column::Error, Expr::value(None::<String>))
+        .col_expr(table::Column::UpdatedAt, Expr::value(Utc::now()))
+        .filter(own(tenant, id))
+        .exec(&***write)
+        .await?;
+    tell(write, id, "media_stored").await
+}
+
+/// The file can't be had.
+///
+/// # Errors
+/// The database's.
+pub async fn failed(write: &Write<'_>, id: MediaId, reason: &str) -> Result<()> {
+    table::Entity::update_many()
+        .col_expr(table::Column::State, Expr::value(MediaState::Failed.as_str()))
+        .col_expr(table::Column::Error, Expr::value(reason))
+        .col_expr(table::Column::UpdatedAt, Expr::value(Utc::now()))
+        .filter(own(write.scope.tenant, id))
+        .exec(&***write)
+        .await?;
+    tell(write, id, "media_failed").await
+}
+
+async fn tell(write: &Write<'_>, id: MediaId, action: &'static str) -> Result<()> {
+    let Some(message) = row(&***write, write.scope.tenant, id).await?.and_then(|row| row.message_id) else { return Ok(()) };
+    write.record(Event { topic: "messages", subject_id: message.0, action, data: json!({ "media_id": id }) }).await
+}
