@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Content, Media, MessageType};
 
@@ -60,7 +60,8 @@ impl Faults {
     }
 
     fn web_address(&mut self, pointer: &str, url: &str) {
-        if !(url.starts_with("https://") || url.starts_with("http://")) || url.len() > 2000 || url.chars().any(char::is_whitespace) {
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+        if host.is_empty() || host.starts_with('/') || url.len() > 2000 || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
             self.add(pointer, "invalid", "must be an http or https address");
         }
     }
@@ -142,8 +143,8 @@ fn limits(content: &Content, faults: &mut Faults) {
         for (at, button) in buttons.buttons.iter().enumerate() {
             faults.length(&format!("/buttons/buttons/{at}/id"), &button.id, 1, 256);
             faults.length(&format!("/buttons/buttons/{at}/title"), &button.title, 1, 20);
-            if button.id.trim() != button.id {
-                faults.add(format!("/buttons/buttons/{at}/id"), "invalid", "may not begin or end with a space");
+            if button.id.trim() != button.id || button.id.chars().any(char::is_control) {
+                faults.add(format!("/buttons/buttons/{at}/id"), "invalid", "may not begin or end with a space, nor hold line breaks");
             }
         }
         faults.unique("/buttons/buttons", buttons.buttons.iter().map(|button| button.id.as_str()));
@@ -181,13 +182,16 @@ fn limits(content: &Content, faults: &mut Faults) {
         if flow.flow_id.is_some() == flow.flow_name.is_some() {
             faults.add("/flow/flow_id", "required", "give exactly one of flow_id and flow_name");
         }
+        for (name, value) in [("flow_id", &flow.flow_id), ("flow_name", &flow.flow_name), ("token", &flow.token), ("screen", &flow.screen)] {
+            faults.optional(&format!("/flow/{name}"), value.as_ref(), 1000);
+        }
         if flow.mode.as_deref().is_some_and(|mode| !matches!(mode, "draft" | "published")) {
             faults.add("/flow/mode", "invalid", "must be draft or published");
         }
         if flow.data.is_some() && flow.screen.is_none() {
             faults.add("/flow/screen", "required", "data needs the screen it is for");
         }
-        if flow.data.as_ref().is_some_and(|data| !data.as_object().is_some_and(|data| !data.is_empty())) {
+        if flow.data.as_ref().is_some_and(|data| data.as_object().is_none_or(Map::is_empty)) {
             faults.add("/flow/data", "invalid", "must be an object with members");
         }
     }
@@ -219,7 +223,11 @@ fn limits(content: &Content, faults: &mut Faults) {
     }
     if let Some(reaction) = &content.reaction {
         faults.length("/reaction/emoji", &reaction.emoji, 0, 16);
-        if reaction.emoji.chars().any(|c| c.is_ascii() && !matches!(c, '#' | '*' | '0'..='9')) {
+        // Emoji begin at U+2000, but for two; keycaps begin with an ASCII character.
+        let emoji = |c: char| c >= '\u{2000}' && !c.is_whitespace() || matches!(c, '©' | '®');
+        let keycap = |c: char| matches!(c, '#' | '*' | '0'..='9');
+        let text = &reaction.emoji;
+        if !text.is_empty() && (!text.chars().any(emoji) || text.chars().any(|c| !emoji(c) && !keycap(c))) {
             faults.add("/reaction/emoji", "invalid", "must be one emoji, or empty to take a reaction back");
         }
     }
@@ -252,7 +260,17 @@ fn media(file: &Media, kind: MessageType, faults: &mut Faults) {
     }
 }
 
+/// What a contact card may hold besides its name, and whether it is a list.
+const CARD: [(&str, bool); 6] = [("addresses", true), ("birthday", false), ("emails", true), ("org", false), ("phones", true), ("urls", true)];
+
 fn contact(card: &Value, at: &str, faults: &mut Faults) {
+    for (member, value) in card.as_object().into_iter().flatten().filter(|(member, _)| *member != "name") {
+        match CARD.iter().find(|(name, _)| name == member) {
+            None => faults.add(format!("{at}/{member}"), "unexpected", "a contact card has no such member"),
+            Some((_, true)) if !value.is_array() => faults.add(format!("{at}/{member}"), "invalid", "must be a list"),
+            Some(_) => {}
+        }
+    }
     let name = card.get("name").and_then(Value::as_object);
     let Some(name) = name else {
         faults.add(format!("{at}/name"), "required", "a contact card needs a name");
@@ -286,6 +304,17 @@ mod tests {
         assert_eq!(faults(both), [("/location".into(), "unexpected")]);
     }
 
+    fn reaction(emoji: &str) -> Value {
+        json!({ "type": "reaction", "reaction": { "message_id": "0198c0de-0000-7000-8000-000000000000", "emoji": emoji } })
+    }
+
+    #[test]
+    fn every_kind_of_emoji_is_one() {
+        for emoji in ["", "👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🇧🇷", "1️⃣", "#️⃣", "ℹ️", "Ⓜ️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "©️", "㊗️", "🅰️", "™️"] {
+            assert_eq!(faults(reaction(emoji)), [], "{emoji}");
+        }
+    }
+
     #[test]
     fn each_limit_names_its_place() {
         for (body, pointer, code) in [
@@ -303,7 +332,16 @@ mod tests {
             (json!({ "type": "flow", "flow": { "body": "x", "label": "y" } }), "/flow/flow_id", "required"),
             (json!({ "type": "poll", "poll": { "question": "x", "options": ["a"] } }), "/poll/options", "too_few"),
             (json!({ "type": "template", "template": { "name": "Não", "language": "pt_BR" } }), "/template/name", "invalid"),
-            (json!({ "type": "reaction", "reaction": { "message_id": "0198c0de-0000-7000-8000-000000000000", "emoji": "ok" } }), "/reaction/emoji", "invalid"),
+            (reaction("ok"), "/reaction/emoji", "invalid"),
+            (reaction("1"), "/reaction/emoji", "invalid"),
+            (reaction("é"), "/reaction/emoji", "invalid"),
+            (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "" } }), "/flow/flow_id", "too_short"),
+            (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "1", "token": "" } }), "/flow/token", "too_short"),
+            (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "1", "screen": "A", "data": {} } }), "/flow/data", "invalid"),
+            (json!({ "type": "cta_url", "cta_url": { "body": "x", "label": "y", "url": "https://" } }), "/cta_url/url", "invalid"),
+            (json!({ "type": "buttons", "buttons": { "body": "x", "buttons": [{ "id": "a\nb", "title": "A" }] } }), "/buttons/buttons/0/id", "invalid"),
+            (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phone": [] }] }), "/contacts/0/phone", "unexpected"),
+            (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phones": "1" }] }), "/contacts/0/phones", "invalid"),
         ] {
             assert_eq!(faults(body).first(), Some(&(pointer.to_owned(), code)));
         }

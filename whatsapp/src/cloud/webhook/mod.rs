@@ -1,9 +1,15 @@
 //! What Meta's webhooks say. Reading never fails on what it doesn't know: that is kept as it came.
 
-use chrono::{DateTime, Utc};
+mod split;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::{channel::ProviderError, cloud::errors::harmless};
+use crate::{channel::ProviderError, cloud::errors::{harmless, whole}, phone};
+
+pub use split::split;
 
 /// One thing that a delivery tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +43,7 @@ pub enum Event {
 pub struct Inbound {
     /// Its id at WhatsApp.
     pub provider_id: String,
-    /// Who sent it (`wa_id`).
+    /// Who sent it: their number (`wa_id`), or their user id when WhatsApp doesn't tell the number.
     pub from: String,
     /// The name on their profile.
     pub profile_name: Option<String>,
@@ -69,7 +75,7 @@ pub struct InboundMedia {
 pub struct StatusUpdate {
     /// Its id at WhatsApp.
     pub provider_id: String,
-    /// Who it went to (`wa_id`).
+    /// Who it went to (`wa_id` or user id); empty when WhatsApp doesn't tell.
     pub recipient: String,
     /// `sent`, `delivered`, `read`, `failed`, or something new.
     pub status: String,
@@ -81,34 +87,7 @@ pub struct StatusUpdate {
     pub callback: Option<String>,
 }
 
-/// The changes of a delivery as single bodies of the same shape, each with one message, one status or one other thing:
-/// what one inbox row keeps.
-#[must_use]
-pub fn split(delivery: &Value) -> Vec<Value> {
-    let mut bodies = Vec::new();
-    for entry in list(delivery, "entry") {
-        for change in list(entry, "changes") {
-            let value = &change["value"];
-            let alone = |part: Option<(&str, &Value)>| {
-                let mut value = value.clone();
-                if let (Some(value), Some((name, one))) = (value.as_object_mut(), part) {
-                    value.remove("messages");
-                    value.remove("statuses");
-                    value.insert(name.to_owned(), json!([one]));
-                }
-                json!({ "object": delivery["object"], "entry": [{ "id": entry["id"], "changes": [{ "field": change["field"], "value": value }] }] })
-            };
-            let parts: Vec<_> = ["messages", "statuses"].into_iter().flat_map(|name| list(value, name).iter().map(move |one| (name, one))).collect();
-            match parts.is_empty() {
-                true => bodies.push(alone(None)),
-                false => bodies.extend(parts.into_iter().map(|part| alone(Some(part)))),
-            }
-        }
-    }
-    bodies
-}
-
-/// What a delivery tells, in its order.
+/// What a delivery tells, in its order. What can't be told whose it is, or has no id, is [`Event::Other`].
 #[must_use]
 pub fn parse(delivery: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -120,29 +99,65 @@ pub fn parse(delivery: &Value) -> Vec<Change> {
                 phone_number_id: text(&value["metadata"]["phone_number_id"]),
                 event,
             };
+            let other = |value| Event::Other { field: text(&change["field"]).unwrap_or_default(), value };
+            let contacts = contacts(value);
             let before = changes.len();
-            changes.extend(list(value, "messages").iter().filter_map(|message| inbound(message, value)).map(|m| about(Event::Message(Box::new(m)))));
-            changes.extend(list(value, "statuses").iter().filter_map(status).map(|update| about(Event::Status(update))));
+            changes.extend(list(value, "messages").iter().map(|message| {
+                let inbound = inbound(message, contact(&contacts, message)).map(|inbound| Event::Message(Box::new(inbound)));
+                about(inbound.unwrap_or_else(|| other(json!({ "messages": [message] }))))
+            }));
+            changes.extend(list(value, "statuses").iter().map(|update| {
+                let status = status(update).map(Event::Status);
+                about(status.unwrap_or_else(|| other(json!({ "statuses": [update] }))))
+            }));
             if changes.len() == before {
-                let field = text(&change["field"]).unwrap_or_default();
-                changes.push(about(Event::Other { field, value: value.clone() }));
+                changes.push(about(other(value.clone())));
             }
         }
     }
     changes
 }
 
-fn inbound(message: &Value, value: &Value) -> Option<Inbound> {
-    let from = text(&message["from"])?;
+/// The contacts of a change, by their numbers and user ids.
+fn contacts(value: &Value) -> HashMap<String, &Value> {
+    let mut contacts = HashMap::new();
+    for contact in list(value, "contacts") {
+        for id in ["wa_id", "user_id"].into_iter().filter_map(|name| text(&contact[name])) {
+            contacts.entry(spelling(&id)).or_insert(contact);
+        }
+    }
+    contacts
+}
+
+/// The contact that wrote a message. Its number may stand there in another spelling.
+fn contact<'a>(contacts: &HashMap<String, &'a Value>, message: &Value) -> Option<&'a Value> {
+    contacts.get(&spelling(&author(message)?)).copied()
+}
+
+fn spelling(id: &str) -> String {
+    phone::canonical(id).unwrap_or_else(|| id.to_owned())
+}
+
+/// Who wrote a message: their number, or their user id when they keep the number to themselves.
+fn author(message: &Value) -> Option<String> {
+    text(&message["from"]).or_else(|| text(&message["from_user_id"]))
+}
+
+fn inbound(message: &Value, contact: Option<&Value>) -> Option<Inbound> {
     let kind = text(&message["type"]).unwrap_or_else(|| "unsupported".into());
-    let profile = list(value, "contacts").iter().find(|contact| contact["wa_id"] == from.as_str()).or(list(value, "contacts").first());
     let content = message.get(&kind).cloned().unwrap_or(Value::Null);
     let context = text(&message["context"]["id"]);
+    let unsupported = || ("unsupported".to_owned(), message.clone());
     let (kind, content, context) = match kind.as_str() {
         "interactive" => {
             let reply = text(&content["type"]).unwrap_or_default();
-            let inner = content.get(&reply).cloned().unwrap_or(Value::Null);
-            (if reply == "nfm_reply" { "flow_reply".into() } else { reply }, inner, context)
+            let kind = match reply.as_str() {
+                "button_reply" | "list_reply" => Some(reply.as_str()),
+                "nfm_reply" => Some("flow_reply"),
+                _ => None,
+            };
+            let (kind, content) = kind.map_or_else(unsupported, |kind| (kind.to_owned(), content[&reply].clone()));
+            (kind, content, context)
         }
         "reaction" => {
             let target = text(&content["message_id"]);
@@ -156,7 +171,10 @@ fn inbound(message: &Value, value: &Value) -> Option<Inbound> {
         "text" | "image" | "video" | "audio" | "document" | "sticker" | "location" | "contacts" | "button" | "order" | "system" => {
             (kind, content, context)
         }
-        _ => ("unsupported".into(), message.clone(), context),
+        _ => {
+            let (kind, content) = unsupported();
+            (kind, content, context)
+        }
     };
     let media = text(&content["id"]).filter(|_| matches!(kind.as_str(), "image" | "video" | "audio" | "document" | "sticker")).map(|id| InboundMedia {
         provider_media_id: id,
@@ -165,8 +183,8 @@ fn inbound(message: &Value, value: &Value) -> Option<Inbound> {
     });
     Some(Inbound {
         provider_id: text(&message["id"])?,
-        from,
-        profile_name: profile.and_then(|contact| text(&contact["profile"]["name"])),
+        from: author(message)?,
+        profile_name: contact.and_then(|contact| text(&contact["profile"]["name"])),
         at: time(&message["timestamp"]),
         kind,
         content,
@@ -178,7 +196,7 @@ fn inbound(message: &Value, value: &Value) -> Option<Inbound> {
 fn status(status: &Value) -> Option<StatusUpdate> {
     Some(StatusUpdate {
         provider_id: text(&status["id"])?,
-        recipient: text(&status["recipient_id"]).unwrap_or_default(),
+        recipient: text(&status["recipient_id"]).or_else(|| text(&status["recipient_user_id"])).unwrap_or_default(),
         status: text(&status["status"])?,
         at: time(&status["timestamp"]),
         errors: list(status, "errors").iter().map(error).collect(),
@@ -187,8 +205,8 @@ fn status(status: &Value) -> Option<StatusUpdate> {
 }
 
 fn error(error: &Value) -> ProviderError {
-    let message = text(&error["message"]).or_else(|| text(&error["title"])).unwrap_or_default();
-    ProviderError { code: error["code"].as_i64(), message: harmless(&message), ..ProviderError::default() }
+    let message = text(&error["error_data"]["details"]).or_else(|| text(&error["message"])).or_else(|| text(&error["title"])).unwrap_or_default();
+    ProviderError { code: whole(&error["code"]), message: harmless(&message), ..ProviderError::default() }
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -203,17 +221,19 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Seconds since 1970 as text or number; now when there is none.
+/// Seconds since 1970 as text or number. Now when there is none that can be: before 1970, or more than a day ahead.
 fn time(value: &Value) -> DateTime<Utc> {
+    let now = Utc::now();
     let seconds = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_else(Utc::now)
+    let time = seconds.filter(|seconds| *seconds >= 0).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    time.filter(|time| *time < now + TimeDelta::days(1)).unwrap_or(now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn delivery(messages: Value) -> Value {
+    pub(super) fn delivery(messages: Value) -> Value {
         json!({ "object": "whatsapp_business_account", "entry": [{ "id": "WABA", "changes": [{ "field": "messages", "value": {
             "messaging_product": "whatsapp", "metadata": { "display_phone_number": "15550783881", "phone_number_id": "PN" },
             "contacts": [{ "profile": { "name": "Ana" }, "wa_id": "5511987654321" }], "messages": messages } }] }] })
@@ -280,12 +300,73 @@ mod tests {
         }
     }
 
+    /// Two accounts' worth of everything, in one delivery.
+    pub(super) fn crowded() -> Value {
+        let one = |from: &str, id: &str| json!({ "from": from, "id": id, "timestamp": "1", "type": "text", "text": { "body": id } });
+        let status = |id: &str| json!({ "id": id, "status": "read", "timestamp": "1", "recipient_id": "5511987654321", "biz_opaque_callback_data": "O" });
+        json!({ "object": "whatsapp_business_account", "entry": [
+            { "id": "WABA", "changes": [
+                { "field": "messages", "value": {
+                    "messaging_product": "whatsapp", "metadata": { "display_phone_number": "1", "phone_number_id": "PN" }, "errors": [{ "code": 1 }],
+                    "contacts": [{ "profile": { "name": "Ana" }, "wa_id": "5511987654321" }, { "profile": { "name": "Bia" }, "wa_id": "16505551234" }],
+                    "messages": [one("16505551234", "a"), one("5511987654321", "b"), { "id": "no author" }, 7, one("999", "c")],
+                    "statuses": [status("s"), { "status": "no id" }] } },
+                { "field": "account_update", "value": { "event": "VERIFIED" } },
+            ] },
+            { "id": "OTHER", "changes": [{ "field": "messages", "value": { "metadata": { "phone_number_id": "PN2" }, "statuses": [status("t")] } }] },
+        ] })
+    }
+
     #[test]
-    fn splitting_keeps_everything() {
-        let one = |id: &str| json!({ "from": "5511987654321", "id": id, "timestamp": "1", "type": "text", "text": { "body": id } });
-        let whole = delivery(json!([one("a"), one("b")]));
-        let parts: Vec<_> = split(&whole).iter().flat_map(parse).collect();
-        assert_eq!(parts, parse(&whole));
-        assert_eq!(split(&whole).len(), 2);
+    fn nothing_is_lost_beside_what_can_be_read() {
+        let events: Vec<_> = parse(&crowded()).into_iter().map(|change| change.event).collect();
+        let kept: Vec<_> = events.iter().filter_map(|event| if let Event::Other { value, .. } = event { Some(value.clone()) } else { None }).collect();
+        assert_eq!(kept, [
+            json!({ "messages": [{ "id": "no author" }] }),
+            json!({ "messages": [7] }),
+            json!({ "statuses": [{ "status": "no id" }] }),
+            json!({ "event": "VERIFIED" }),
+        ]);
+    }
+
+    #[test]
+    fn a_name_belongs_to_its_own_number_only() {
+        let names: Vec<_> = parse(&crowded()).into_iter().filter_map(|change| if let Event::Message(message) = change.event { Some(message.profile_name) } else { None }).collect();
+        assert_eq!(names, [Some("Bia".to_owned()), Some("Ana".into()), None]);
+        // Without its ninth digit it is the same number.
+        let message = json!({ "from": "551187654321", "id": "wamid.N", "timestamp": "1", "type": "text", "text": { "body": "oi" } });
+        assert!(matches!(&parse(&delivery(json!([message])))[0].event, Event::Message(message) if message.profile_name.as_deref() == Some("Ana")));
+    }
+
+    #[test]
+    fn a_customer_without_a_number_is_known_by_their_user_id() {
+        let body = json!({ "entry": [{ "id": "WABA", "changes": [{ "field": "messages", "value": {
+            "contacts": [{ "profile": { "name": "Caio" }, "user_id": "BR.13491208655302741918" }],
+            "messages": [{ "from_user_id": "BR.13491208655302741918", "id": "wamid.N", "timestamp": "1", "type": "text", "text": { "body": "oi" } }],
+            "statuses": [{ "id": "wamid.M", "status": "sent", "timestamp": "1", "recipient_user_id": "BR.13491208655302741918" }] } }] }] });
+        let [message, update] = <[Change; 2]>::try_from(parse(&body)).expect("two");
+        assert!(matches!(message.event, Event::Message(message) if message.from == "BR.13491208655302741918" && message.profile_name.as_deref() == Some("Caio")));
+        assert!(matches!(update.event, Event::Status(update) if update.recipient == "BR.13491208655302741918"));
+    }
+
+    #[test]
+    fn a_time_that_cant_be_is_now() {
+        let before = Utc::now();
+        for bad in [json!(null), json!("soon"), json!("-5"), json!(-5), json!("1700000000000"), json!(i64::MAX), json!({}), json!(1.5)] {
+            let time = time(&bad);
+            assert!((before..=Utc::now()).contains(&time), "{bad}");
+        }
+        for good in [json!("1700000000"), json!(1_700_000_000)] {
+            assert_eq!(time(&good).timestamp(), 1_700_000_000);
+        }
+    }
+
+    #[test]
+    fn an_answer_of_an_unknown_kind_is_kept_whole() {
+        for interactive in [json!({ "type": "call_permission_reply", "call_permission_reply": { "response": "accept" } }), json!({}), json!(null)] {
+            let message = json!({ "from": "1", "id": "wamid.N", "timestamp": "1", "type": "interactive", "interactive": interactive });
+            let changes = parse(&delivery(json!([message])));
+            assert!(matches!(&changes[0].event, Event::Message(inbound) if inbound.kind == "unsupported" && inbound.content == message));
+        }
     }
 }
