@@ -130,6 +130,9 @@ pub(crate) struct Dice {
     throws: HashMap<String, StdRng>,
 }
 
+/// A fault's rate, and how many times are left.
+type Odds<'a> = (f64, &'a mut Option<u64>);
+
 /// What becomes of a send.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fate {
@@ -160,7 +163,7 @@ impl Dice {
     }
 
     /// Whether a fault strikes that has a rate and a number of times.
-    fn strikes(&mut self, number: &str, fault: &str, of: fn(&mut Faults) -> Option<(f64, &mut Option<u64>)>) -> bool {
+    fn strikes(&mut self, number: &str, fault: &str, of: fn(&mut Faults) -> Option<Odds<'_>>) -> bool {
         let Some((rate, &mut times)) = of(&mut self.faults) else { return false };
         let struck = times != Some(0) && self.chance(number, fault, rate);
         if struck && let Some((_, Some(left))) = of(&mut self.faults) {

@@ -32,17 +32,26 @@ pub(crate) fn refuse(status: u16, code: i64, details: &str) -> Response {
     Json(body).with_status(status).into_response()
 }
 
-/// The bearer token, or the refusal.
-pub(crate) fn token(request: &Request) -> Result<String, Response> {
+/// Why a call goes no further: HTTP status, Meta's code, and words.
+pub(crate) struct Refusal(u16, i64, &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        refuse(self.0, self.1, self.2)
+    }
+}
+
+/// The bearer token.
+pub(crate) fn token(request: &Request) -> Result<String, Refusal> {
     let header = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-    header.ok_or_else(|| refuse(401, 190, "An access token is required"))
+    header.ok_or(Refusal(401, 190, "An access token is required"))
 }
 
 /// Whether the token is the number's.
-pub(crate) fn allowed(world: &Arc<World>, number: &str, request: &Request) -> Result<(), Response> {
+pub(crate) fn allowed(world: &Arc<World>, number: &str, request: &Request) -> Result<(), Refusal> {
     let token = token(request)?;
     match world.number(number).token {
-        Some(expected) if expected != token => Err(refuse(401, 190, "Invalid OAuth access token")),
+        Some(expected) if expected != token => Err(Refusal(401, 190, "Invalid OAuth access token")),
         _ => Ok(()),
     }
 }
@@ -50,7 +59,7 @@ pub(crate) fn allowed(world: &Arc<World>, number: &str, request: &Request) -> Re
 #[handler]
 pub(crate) async fn send(Data(world): Data<&Arc<World>>, Path((_version, number)): Path<(String, String)>, request: &Request, body: Body) -> Response {
     if let Err(refusal) = allowed(world, &number, request) {
-        return refusal;
+        return refusal.into_response();
     }
     let refused = |status, code, details: &str| {
         world.stats.refused.fetch_add(1, Relaxed);
@@ -159,7 +168,7 @@ pub(crate) struct Fields {
 #[handler]
 pub(crate) fn node(Data(world): Data<&Arc<World>>, Path((_version, id)): Path<(String, String)>, Query(Fields { fields }): Query<Fields>, request: &Request) -> Response {
     if let Err(refusal) = token(request) {
-        return refusal;
+        return refusal.into_response();
     }
     if let Some(file) = world.file(&id) {
         return media::whereabouts(world, &id, &file);
@@ -170,7 +179,7 @@ pub(crate) fn node(Data(world): Data<&Arc<World>>, Path((_version, id)): Path<(S
     }
     match allowed(world, &id, request) {
         Ok(()) => Json(json!({ "id": id, "display_phone_number": id, "verified_name": "SOMO Sandbox", "quality_rating": "GREEN" })).into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -184,7 +193,7 @@ pub(crate) struct Page {
 #[handler]
 pub(crate) fn templates(Data(world): Data<&Arc<World>>, Path((version, account)): Path<(String, String)>, Query(page): Query<Page>, request: &Request) -> Response {
     if let Err(refusal) = token(request) {
-        return refusal;
+        return refusal.into_response();
     }
     let template = |(at, name): (usize, &str)| {
         json!({ "id": format!("{account}-{at}"), "name": name, "language": "pt_BR", "status": "APPROVED", "category": "UTILITY",

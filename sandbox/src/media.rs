@@ -43,7 +43,7 @@ const TYPES: &[(&str, usize)] = &[
 #[handler]
 pub(crate) async fn upload(Data(world): Data<&Arc<World>>, Path((_version, number)): Path<(String, String)>, request: &Request, mut form: Multipart) -> Response {
     if let Err(refusal) = allowed(world, &number, request) {
-        return refusal;
+        return refusal.into_response();
     }
     let (mut product, mut kind, mut file) = (false, None, None);
     while let Ok(Some(field)) = form.next_field().await {
@@ -79,7 +79,7 @@ pub(crate) fn whereabouts(world: &World, id: &str, file: &File) -> Response {
 pub(crate) fn fetch(Data(world): Data<&Arc<World>>, Path(id): Path<String>, request: &Request) -> Response {
     match token(request) {
         Ok(_) => bytes(world, &id),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -102,7 +102,7 @@ fn bytes(world: &World, id: &str) -> Response {
 #[handler]
 pub(crate) fn forget(Data(world): Data<&Arc<World>>, Path((_version, id)): Path<(String, String)>, request: &Request) -> Response {
     match token(request) {
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
         Ok(_) if world.forget(&id) => Json(json!({ "success": true })).into_response(),
         Ok(_) => refuse(404, 100, "no such file"),
     }

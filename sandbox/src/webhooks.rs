@@ -17,7 +17,7 @@ use crate::state::World;
 /// Meta gathers what happens at once into one delivery.
 const BATCH: usize = 25;
 /// How long news that is to come late waits for other news to overtake it.
-const OVERTAKEN_WITHIN: Duration = Duration::from_millis(300);
+const OVERTAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long after its time lost news comes.
 const LOST_FOR: Duration = Duration::from_millis(500);
 
