@@ -1,17 +1,17 @@
 # Sourced by the scripts: where the repository is and where things are built.
 # shellcheck shell=bash
 
-SOMO_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 # One target folder for all clones if ~/.cache/somo/target exists, unless CARGO_TARGET_DIR says otherwise.
 if [[ -z "${CARGO_TARGET_DIR:-}" ]]; then
     if [[ -d "${HOME:-/nonexistent}/.cache/somo/target" ]]; then
         CARGO_TARGET_DIR="$HOME/.cache/somo/target"
     else
-        CARGO_TARGET_DIR="$SOMO_ROOT/target"
+        CARGO_TARGET_DIR="$ROOT/target"
     fi
 fi
-export SOMO_ROOT CARGO_TARGET_DIR
+export CARGO_TARGET_DIR
 
 # rustup's and cargo's own installs, where a shell without a login profile doesn't look.
 [[ -d "${HOME:-/nonexistent}/.cargo/bin" && ":$PATH:" != *":$HOME/.cargo/bin:"* ]] && PATH="$PATH:$HOME/.cargo/bin"

@@ -1,1 +1,201 @@
-//! Typed settings: defaults, then somo.toml, then SOMO_* variables; checked at start.
+//! Typed settings: defaults, then `somo.toml`, then `SOMO_*` variables; checked at start.
+//!
+//! Every setting has one name: `database_url` in the file is `SOMO_DATABASE_URL` in the environment. An empty variable counts
+//! as unset. An error names the variable and says what to do, and no error, log or `Debug` text holds a secret.
+//! To add a setting: a field here, its line in [`Settings::from_sources`], and a row in the README.
+
+mod secret_key;
+mod sources;
+
+use std::{fmt, net::SocketAddr, path::PathBuf};
+
+use anyhow::bail;
+pub use secret_key::SecretKey;
+use sources::Sources;
+
+/// What an installation is told from outside.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the API listens. `SOMO_BIND`, 127.0.0.1:8080.
+    pub bind: SocketAddr,
+    /// The folder for what isn't in the database. `SOMO_DATA_DIR`, ./data.
+    pub data_dir: PathBuf,
+    /// `postgres://…` or `sqlite://…`. `SOMO_DATABASE_URL`, somo.sqlite in the data folder.
+    pub database_url: String,
+    /// `redis://…` or `rediss://…`. `SOMO_REDIS_URL`; without it, jobs are delivered in process.
+    pub redis_url: Option<String>,
+    /// How jobs get to workers. `SOMO_QUEUE_TRANSPORT`: local, redis or apalis-redis; redis when there is a Redis.
+    pub queue_transport: QueueTransport,
+    /// Seals the secrets in the database and signs access tokens. `SOMO_SECRET_KEY`: 32 bytes in base64; with SQLite, made in
+    /// the data folder when unset.
+    pub secret_key: SecretKey,
+    /// How browsers and WhatsApp reach the API, without a slash at the end. `SOMO_PUBLIC_URL`, http:// and the bind address.
+    pub public_url: String,
+    /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
+    pub smtp_url: Option<String>,
+    /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
+    pub mail_from: String,
+    /// Meta's Graph API, without a slash at the end. `SOMO_WHATSAPP_GRAPH_URL`.
+    pub whatsapp_graph_url: String,
+    /// Its version. `SOMO_WHATSAPP_GRAPH_VERSION`, v23.0.
+    pub whatsapp_graph_version: String,
+    /// What is logged, as `tracing`'s filters say it. `SOMO_LOG`, info.
+    pub log: String,
+    /// How it is written. `SOMO_LOG_FORMAT`: text or json.
+    pub log_format: LogFormat,
+    /// The admin that the first start on an empty database makes. `SOMO_ADMIN_EMAIL`.
+    pub admin_email: Option<String>,
+    /// And the password. `SOMO_ADMIN_PASSWORD`.
+    pub admin_password: Option<String>,
+    /// The largest request body that is read, in bytes. `SOMO_MAX_BODY_BYTES`, 5 MiB.
+    pub max_body_bytes: usize,
+    /// What was set but is no setting, to be logged as a warning: `SOMO_BINDD`.
+    pub unknown: Vec<String>,
+}
+
+/// How jobs get to workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueTransport {
+    /// A channel in the process.
+    Local,
+    /// Lists in Redis.
+    Redis,
+    /// apalis' own queues in Redis.
+    ApalisRedis,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Reads `somo.toml` of the current folder (or the file that `SOMO_CONFIG` names) and the environment. With SQLite, makes
+    /// the data folder and, unless one is given, the secret key in it.
+    ///
+    /// # Errors
+    /// What can't be read or doesn't fit together, and what to do about it.
+    pub fn load() -> anyhow::Result<Self> {
+        Self::from_sources(&Sources::read()?)
+    }
+
+    fn from_sources(from: &Sources) -> anyhow::Result<Self> {
+        let bind = from.parsed("bind", "127.0.0.1:8080", "an address and a port such as 127.0.0.1:8080")?;
+        let data_dir = PathBuf::from(from.or("data_dir", "./data"));
+        let database_url = match from.url("database_url", &["postgres://", "postgresql://", "sqlite:"])? {
+            Some(url) => url,
+            // A file name may hold what means something in an address.
+            None => format!("sqlite://{}/somo.sqlite", data_dir.display().to_string().replace('%', "%25").replace('?', "%3F")),
+        };
+        let redis_url = from.url("redis_url", &["redis://", "rediss://"])?;
+        let transports =
+            [("local", QueueTransport::Local), ("redis", QueueTransport::Redis), ("apalis-redis", QueueTransport::ApalisRedis)];
+        let queue_transport = match (from.one_of("queue_transport", &transports)?, &redis_url) {
+            (None, Some(_)) => QueueTransport::Redis,
+            (None, None) => QueueTransport::Local,
+            (Some(QueueTransport::Redis | QueueTransport::ApalisRedis), None) => {
+                bail!("{} needs a Redis: set SOMO_REDIS_URL to redis://host:6379, or the transport to local", from.name("queue_transport"))
+            }
+            (Some(transport), _) => transport,
+        };
+        let (admin_email, admin_password) = (from.get("admin_email"), from.get("admin_password"));
+        if admin_email.is_some() != admin_password.is_some() {
+            bail!("SOMO_ADMIN_EMAIL and SOMO_ADMIN_PASSWORD belong together: set both or neither")
+        }
+        let mail_from = from.or("mail_from", "SOMO <somo@localhost>");
+        if !mail_from.contains('@') {
+            bail!("{} must be an address such as SOMO <somo@example.com>", from.name("mail_from"))
+        }
+        let http = ["http://", "https://"];
+        Ok(Self {
+            secret_key: SecretKey::find(from, &data_dir, &database_url)?,
+            public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
+            smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
+            whatsapp_graph_url: from
+                .url("whatsapp_graph_url", &http)?
+                .map_or_else(|| "https://graph.facebook.com".to_owned(), without_slash),
+            whatsapp_graph_version: from.or("whatsapp_graph_version", "v23.0"),
+            log: from.or("log", "info"),
+            log_format: from.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?.unwrap_or(LogFormat::Text),
+            max_body_bytes: from.parsed("max_body_bytes", "5242880", "a number of bytes such as 5242880")?,
+            unknown: from.unknown(),
+            bind,
+            data_dir,
+            database_url,
+            redis_url,
+            queue_transport,
+            mail_from,
+            admin_email,
+            admin_password,
+        })
+    }
+
+    /// Where the files of messages are kept.
+    #[must_use]
+    pub fn media_dir(&self) -> PathBuf {
+        self.data_dir.join("media")
+    }
+}
+
+fn without_slash(url: String) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+/// `url` without what may be a password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // A password may hold any of / ? # unescaped, so everything up to the last @ goes, and the parameters too.
+    let place = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, place)| format!("***@{place}"));
+    format!("{scheme}://{}", place.split('?').next().unwrap_or_default())
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart whole, so that a new setting can't be forgotten or shown by accident.
+        let Self {
+            bind,
+            data_dir,
+            database_url,
+            redis_url,
+            queue_transport,
+            secret_key,
+            public_url,
+            smtp_url,
+            mail_from,
+            whatsapp_graph_url,
+            whatsapp_graph_version,
+            log,
+            log_format,
+            admin_email,
+            admin_password,
+            max_body_bytes,
+            unknown,
+        } = self;
+        f.debug_struct("Settings")
+            .field("bind", bind)
+            .field("data_dir", data_dir)
+            .field("database_url", &without_password(database_url))
+            .field("redis_url", &redis_url.as_deref().map(without_password))
+            .field("queue_transport", queue_transport)
+            .field("secret_key", secret_key)
+            .field("public_url", &without_password(public_url))
+            .field("smtp_url", &smtp_url.as_deref().map(without_password))
+            .field("mail_from", mail_from)
+            .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))
+            .field("whatsapp_graph_version", whatsapp_graph_version)
+            .field("log", log)
+            .field("log_format", log_format)
+            .field("admin_email", admin_email)
+            .field("admin_password", &admin_password.as_ref().map(|_| "***"))
+            .field("max_body_bytes", max_body_bytes)
+            .field("unknown", unknown)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
