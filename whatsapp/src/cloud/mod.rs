@@ -1,6 +1,6 @@
 //! Meta's WhatsApp Cloud API: <https://developers.facebook.com/docs/whatsapp/cloud-api>.
 //!
-//! A small HTTP client with a base address that can be pointed at the sandbox. [`body`] makes Meta's bodies, [`errors`] is
+//! A small HTTP client with a base address that can be pointed at the sandbox. `body` makes Meta's bodies, [`errors`] is
 //! the table of what its error codes ask for, [`signature`] and [`webhook`] are the way in.
 
 mod body;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{contact, contacts, list, text};
 
 /// The changes of a delivery as single bodies of the same shape, each with one message, one status or one other thing:
-/// what one inbox row keeps. [`parse`] finds in them what it finds in the whole.
+/// what one inbox row keeps. [`parse`](super::parse) finds in them what it finds in the whole.
 ///
 /// Together they are hardly larger than the delivery, however many there are: what stands beside messages and statuses goes
 /// with the first of them, the others get their own contact. NUL, which PostgreSQL can't store, is replaced.
