@@ -3,11 +3,7 @@
 //! With a `seed` the dice fall alike each time: each number has its own dice for each fault, and the n-th event of a number
 //! meets the n-th throw, whatever the other numbers do meanwhile.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use poem::{
     handler,
@@ -183,7 +179,9 @@ impl Dice {
         {
             return Fate::Gateway { status, accepted };
         }
-        if self.strikes(number, "accept_then_timeout", |faults| faults.accept_then_timeout.as_mut().map(|fault| (fault.rate, &mut fault.times))) {
+        if self.strikes(number, "accept_then_timeout", |faults| {
+            faults.accept_then_timeout.as_mut().map(|fault| (fault.rate, &mut fault.times))
+        }) {
             return Fate::Silence;
         }
         if self.strikes(number, "fail_later", |faults| faults.fail_later.as_mut().map(|fault| (fault.rate, &mut fault.times)))

@@ -57,7 +57,12 @@ pub(crate) fn allowed(world: &Arc<World>, number: &str, request: &Request) -> Re
 }
 
 #[handler]
-pub(crate) async fn send(Data(world): Data<&Arc<World>>, Path((_version, number)): Path<(String, String)>, request: &Request, body: Body) -> Response {
+pub(crate) async fn send(
+    Data(world): Data<&Arc<World>>,
+    Path((_version, number)): Path<(String, String)>,
+    request: &Request,
+    body: Body,
+) -> Response {
     if let Err(refusal) = allowed(world, &number, request) {
         return refusal.into_response();
     }
@@ -166,7 +171,12 @@ pub(crate) struct Fields {
 
 /// A file's whereabouts, or a number's health.
 #[handler]
-pub(crate) fn node(Data(world): Data<&Arc<World>>, Path((_version, id)): Path<(String, String)>, Query(Fields { fields }): Query<Fields>, request: &Request) -> Response {
+pub(crate) fn node(
+    Data(world): Data<&Arc<World>>,
+    Path((_version, id)): Path<(String, String)>,
+    Query(Fields { fields }): Query<Fields>,
+    request: &Request,
+) -> Response {
     if let Err(refusal) = token(request) {
         return refusal.into_response();
     }
@@ -178,7 +188,8 @@ pub(crate) fn node(Data(world): Data<&Arc<World>>, Path((_version, id)): Path<(S
         return refuse(400, 100, "Unsupported get request. Object does not exist");
     }
     match allowed(world, &id, request) {
-        Ok(()) => Json(json!({ "id": id, "display_phone_number": id, "verified_name": "SOMO Sandbox", "quality_rating": "GREEN" })).into_response(),
+        Ok(()) => Json(json!({ "id": id, "display_phone_number": id, "verified_name": "SOMO Sandbox", "quality_rating": "GREEN" }))
+            .into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -191,7 +202,12 @@ pub(crate) struct Page {
 
 /// Three templates, two a page.
 #[handler]
-pub(crate) fn templates(Data(world): Data<&Arc<World>>, Path((version, account)): Path<(String, String)>, Query(page): Query<Page>, request: &Request) -> Response {
+pub(crate) fn templates(
+    Data(world): Data<&Arc<World>>,
+    Path((version, account)): Path<(String, String)>,
+    Query(page): Query<Page>,
+    request: &Request,
+) -> Response {
     if let Err(refusal) = token(request) {
         return refusal.into_response();
     }

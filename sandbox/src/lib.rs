@@ -67,7 +67,10 @@ pub struct Sandbox {
 /// Starts one.
 ///
 /// # Errors
-/// The address is taken, or TLS has no provider (`rustls::crypto::…::install_default` was not called).
+/// The address is taken.
+///
+/// # Panics
+/// The process has no TLS provider: install one first, with `rustls::crypto::ring::default_provider().install_default()`.
 pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
     let acceptor = TcpListener::bind(options.bind).into_acceptor().await?;
     let addr = *acceptor.local_addr()[0].as_socket_addr().expect("it was bound to a socket address");

@@ -41,7 +41,12 @@ const TYPES: &[(&str, usize)] = &[
 ];
 
 #[handler]
-pub(crate) async fn upload(Data(world): Data<&Arc<World>>, Path((_version, number)): Path<(String, String)>, request: &Request, mut form: Multipart) -> Response {
+pub(crate) async fn upload(
+    Data(world): Data<&Arc<World>>,
+    Path((_version, number)): Path<(String, String)>,
+    request: &Request,
+    mut form: Multipart,
+) -> Response {
     if let Err(refusal) = allowed(world, &number, request) {
         return refusal.into_response();
     }
@@ -58,7 +63,9 @@ pub(crate) async fn upload(Data(world): Data<&Arc<World>>, Path((_version, numbe
             _ => {}
         }
     }
-    let Some((mime_type, name, bytes)) = file.filter(|_| product) else { return refuse(400, 100, "messaging_product and file are required") };
+    let Some((mime_type, name, bytes)) = file.filter(|_| product) else {
+        return refuse(400, 100, "messaging_product and file are required");
+    };
     let mime_type = mime_type.or(kind).unwrap_or_default();
     let plain = mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match TYPES.iter().find(|(name, _)| *name == plain) {

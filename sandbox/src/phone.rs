@@ -97,13 +97,18 @@ struct Reads {
 
 /// The customer opens the chat: what came is read.
 #[handler]
-pub(crate) fn read(Data(world): Data<&Arc<World>>, Path(customer): Path<String>, Json(Reads { phone_number_id }): Json<Reads>) -> Json<Value> {
+pub(crate) fn read(
+    Data(world): Data<&Arc<World>>,
+    Path(customer): Path<String>,
+    Json(Reads { phone_number_id }): Json<Reads>,
+) -> Json<Value> {
     Json(json!({ "read": world.read_by_customer(&phone_number_id, &customer) }))
 }
 
 #[handler]
 pub(crate) fn stats(Data(world): Data<&Arc<World>>) -> Json<Value> {
     let stats = &world.stats;
-    let [accepted, refused, sent, outstanding] = [&stats.accepted, &stats.refused, &stats.webhooks_sent, &stats.outstanding].map(|n| n.load(Relaxed));
+    let [accepted, refused, sent, outstanding] =
+        [&stats.accepted, &stats.refused, &stats.webhooks_sent, &stats.outstanding].map(|n| n.load(Relaxed));
     Json(json!({ "accepted": accepted, "refused": refused, "webhooks_sent": sent, "outstanding": outstanding }))
 }

@@ -217,7 +217,14 @@ impl World {
         let at = Utc::now();
         let callback = body["biz_opaque_callback_data"].as_str().map(str::to_owned);
         self.stats.accepted.fetch_add(1, Relaxed);
-        lock(&self.accepted).push(Accepted { id: id.clone(), phone_number_id: number.to_owned(), to: to.to_owned(), callback, body: body.clone(), at });
+        lock(&self.accepted).push(Accepted {
+            id: id.clone(),
+            phone_number_id: number.to_owned(),
+            to: to.to_owned(),
+            callback,
+            body: body.clone(),
+            at,
+        });
         self.chat(number, to, |chat| {
             chat.typing = None;
             chat.lines.push(Line { id: id.clone(), mine: false, body, status, at });

@@ -33,7 +33,8 @@ fn interactive(interactive: Value) -> Value {
 }
 
 fn buttons(ids: [&str; 2], titles: [&str; 2]) -> Value {
-    let replies: Vec<_> = ids.iter().zip(titles).map(|(id, title)| json!({ "type": "reply", "reply": { "id": id, "title": title } })).collect();
+    let replies: Vec<_> =
+        ids.iter().zip(titles).map(|(id, title)| json!({ "type": "reply", "reply": { "id": id, "title": title } })).collect();
     interactive(json!({ "type": "button", "body": { "text": "?" }, "action": { "buttons": replies } }))
 }
 
@@ -43,14 +44,17 @@ fn products(per_section: &[usize]) -> Value {
         json!({ "title": format!("S{at}"), "product_items": items })
     };
     let sections: Vec<_> = per_section.iter().enumerate().map(section).collect();
-    interactive(json!({ "type": "product_list", "header": { "type": "text", "text": "H" }, "body": { "text": "B" }, "action": { "catalog_id": "1", "sections": sections } }))
+    interactive(
+        json!({ "type": "product_list", "header": { "type": "text", "text": "H" }, "body": { "text": "B" }, "action": { "catalog_id": "1", "sections": sections } }),
+    )
 }
 
 #[tokio::test]
 async fn wrong_bodies_are_refused_in_metas_words() {
     let world = start().await;
     let rows = |second: &str| {
-        let sections = json!([{ "title": "A", "rows": [{ "id": "1", "title": "R" }] }, { "title": "B", "rows": [{ "id": second, "title": "R" }] }]);
+        let sections =
+            json!([{ "title": "A", "rows": [{ "id": "1", "title": "R" }] }, { "title": "B", "rows": [{ "id": second, "title": "R" }] }]);
         interactive(json!({ "type": "list", "body": { "text": "?" }, "action": { "button": "Ver", "sections": sections } }))
     };
     for good in [text("x"), text(&"é".repeat(4096)), buttons(["1", "2"], ["A", "B"]), rows("2"), products(&[10, 10, 10])] {
@@ -63,9 +67,15 @@ async fn wrong_bodies_are_refused_in_metas_words() {
         ("no recipient", json!({ "messaging_product": "whatsapp", "type": "text", "text": { "body": "x" } })),
         ("no member", json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "text" })),
         ("too long", text(&"é".repeat(4097))),
-        ("unknown member", json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "text", "text": { "body": "x" }, "priority": 1 })),
+        (
+            "unknown member",
+            json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "text", "text": { "body": "x" }, "priority": 1 }),
+        ),
         ("unknown type", json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "hologram", "hologram": {} })),
-        ("id and link", json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "image", "image": { "id": "1", "link": "https://a.example" } })),
+        (
+            "id and link",
+            json!({ "messaging_product": "whatsapp", "to": CUSTOMER, "type": "image", "image": { "id": "1", "link": "https://a.example" } }),
+        ),
         ("same button ids", buttons(["1", "1"], ["A", "B"])),
         ("same button titles", buttons(["1", "2"], ["A", "A"])),
         ("same row ids", rows("1")),
@@ -94,7 +104,12 @@ async fn accepted_messages_are_found_by_number_and_customer() {
     world.post("/v23.0/2/messages", other).await;
     for (query, bodies) in [("", vec!["a", "b"]), ("phone_number_id=2", vec!["b"]), ("to=16505551234", vec!["b"]), ("to=1", vec![])] {
         let (_, answer) = world.get(&format!("/sandbox/messages?{query}")).await;
-        let found: Vec<_> = answer["data"].as_array().expect("a list").iter().map(|message| message["body"]["text"]["body"].as_str().expect("a text")).collect();
+        let found: Vec<_> = answer["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|message| message["body"]["text"]["body"].as_str().expect("a text"))
+            .collect();
         assert_eq!(found, bodies, "{query}");
     }
     let (_, chat) = world.get(&format!("/sandbox/chats/{NUMBER}/{CUSTOMER}")).await;

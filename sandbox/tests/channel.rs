@@ -24,7 +24,10 @@ fn examples(file: &str) -> Vec<(Value, &'static str)> {
         (json!({ "type": "location", "location": { "latitude": -23.55, "longitude": -46.63, "name": "Sé" } }), "location"),
         (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A B", "first_name": "A" } }] }), "contacts"),
         (json!({ "type": "buttons", "buttons": { "body": "B", "buttons": [{ "id": "1", "title": "Sim" }] } }), "interactive"),
-        (json!({ "type": "list", "list": { "body": "B", "button": "Ver", "sections": [{ "rows": [{ "id": "1", "title": "R" }] }] } }), "interactive"),
+        (
+            json!({ "type": "list", "list": { "body": "B", "button": "Ver", "sections": [{ "rows": [{ "id": "1", "title": "R" }] }] } }),
+            "interactive",
+        ),
         (json!({ "type": "cta_url", "cta_url": { "body": "B", "label": "Ver", "url": "https://a.example" } }), "interactive"),
         (json!({ "type": "flow", "flow": { "body": "B", "flow_id": "1", "label": "Ver" } }), "interactive"),
         (json!({ "type": "template", "template": { "name": "ola", "language": "pt_BR" } }), "template"),
@@ -118,7 +121,8 @@ async fn the_customer_sees_what_was_read_and_that_somebody_types() {
     world.write(json!({ "type": "text", "text": { "body": "3" } })).await;
     let seen = async || {
         let (_, chat) = world.get(&format!("/sandbox/chats/{NUMBER}/{CUSTOMER}")).await;
-        let statuses: Vec<_> = chat["data"].as_array().expect("lines").iter().map(|line| line["status"].as_str().expect("a status").to_owned()).collect();
+        let statuses: Vec<_> =
+            chat["data"].as_array().expect("lines").iter().map(|line| line["status"].as_str().expect("a status").to_owned()).collect();
         (statuses.join(" "), chat["typing"].as_bool().expect("a flag"))
     };
     channel.mark_read(&first, false).await.expect("marked");
@@ -140,7 +144,10 @@ async fn health_names_the_number_and_a_wrong_token_is_refused_everywhere() {
     assert!(right.health().await.is_ok());
     let wrong = world.channel();
     let sent = wrong.send(&outbound(Content::text("x")), "ours", 1).await;
-    assert!(matches!(&sent, Sent::Device { trouble: DeviceTrouble::Unauthorized, error, retry: Some(_) } if error.code == Some(190)), "{sent:?}");
+    assert!(
+        matches!(&sent, Sent::Device { trouble: DeviceTrouble::Unauthorized, error, retry: Some(_) } if error.code == Some(190)),
+        "{sent:?}"
+    );
     assert!(matches!(wrong.health().await, Err(ChannelError::Unauthorized(_))));
     assert!(matches!(wrong.upload(png(b"x")).await, Err(ChannelError::Unauthorized(_))));
     assert!(matches!(wrong.mark_read("wamid.x", false).await, Err(ChannelError::Unauthorized(_))));

@@ -28,7 +28,10 @@ async fn an_error_comes_as_often_as_asked() {
         let sent = send(&world, "x").await;
         match expected {
             true => assert!(matches!(sent, Sent::Accepted { .. }), "{sent:?}"),
-            false => assert!(matches!(&sent, Sent::Retry { error, .. } if (error.code, error.http_status) == (Some(130_429), Some(429))), "{sent:?}"),
+            false => assert!(
+                matches!(&sent, Sent::Retry { error, .. } if (error.code, error.http_status) == (Some(130_429), Some(429))),
+                "{sent:?}"
+            ),
         }
     }
     assert_eq!(world.accepted().await.len(), 1);

@@ -17,7 +17,13 @@ async fn a_message_is_sent_then_delivered_then_read() {
     let world = start().await;
     let (_, answer) = world.raw(text("x")).await;
     assert_eq!(statuses(&world).await, ["sent", "delivered", "read"]);
-    assert!(world.told_statuses().await.iter().all(|update| update.recipient == CUSTOMER && json!(update.provider_id) == answer["messages"][0]["id"]));
+    assert!(
+        world
+            .told_statuses()
+            .await
+            .iter()
+            .all(|update| update.recipient == CUSTOMER && json!(update.provider_id) == answer["messages"][0]["id"])
+    );
 }
 
 #[tokio::test]

@@ -49,22 +49,12 @@ fn member(content: &Content, target: Option<&str>) -> (&'static str, Value) {
 
 fn media(file: &Media) -> Value {
     let Media { media_id: _, id, link, caption, filename, voice } = file;
-    sparse([
-        ("id", json!(id)),
-        ("link", json!(link)),
-        ("caption", json!(caption)),
-        ("filename", json!(filename)),
-        ("voice", json!(voice)),
-    ])
+    sparse([("id", json!(id)), ("link", json!(link)), ("caption", json!(caption)), ("filename", json!(filename)), ("voice", json!(voice))])
 }
 
 fn template(content: &Content) -> Value {
     let Some(template) = &content.template else { return Value::Null };
-    sparse([
-        ("name", json!(template.name)),
-        ("language", json!({ "code": template.language })),
-        ("components", json!(template.components)),
-    ])
+    sparse([("name", json!(template.name)), ("language", json!({ "code": template.language })), ("components", json!(template.components))])
 }
 
 fn interactive(content: &Content) -> Value {

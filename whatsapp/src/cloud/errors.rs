@@ -31,35 +31,35 @@ pub enum Action {
 
 /// The table; a range is closed on both ends.
 const TABLE: &[(std::ops::RangeInclusive<i64>, Action)] = &[
-    (0..=0, Action::Unauthorized),       // the token has expired or was revoked
-    (1..=2, Action::Retry),              // unknown, or the service is down
-    (3..=3, Action::Unauthorized),       // the app lacks the capability or permission
-    (4..=4, Action::Retry),              // the app calls too often
-    (10..=10, Action::Unauthorized),     // the permission was not granted
-    (100..=100, Action::Permanent),      // a parameter is wrong
-    (190..=190, Action::Unauthorized),   // the token has expired
-    (200..=299, Action::Unauthorized),   // a permission is missing
-    (368..=368, Action::Stop),           // blocked for a time, for a violation of policy
-    (80007..=80007, Action::Retry),      // the account calls too often
-    (130429..=130429, Action::Retry),    // too many messages a second
-    (130472..=130472, Action::SlowDown), // the recipient is part of an experiment
-    (131000..=131000, Action::Retry),    // something went wrong
-    (131005..=131005, Action::Unauthorized), // access was denied
-    (131016..=131016, Action::Retry),    // the service is unavailable
-    (131026..=131026, Action::Permanent), // can't be delivered to this recipient
-    (131031..=131031, Action::Stop),     // the account is locked
-    (131042..=131042, Action::Stop),     // a payment is due
-    (131045..=131045, Action::Permanent), // the number's registration is faulty
+    (0..=0, Action::Unauthorized),            // the token has expired or was revoked
+    (1..=2, Action::Retry),                   // unknown, or the service is down
+    (3..=3, Action::Unauthorized),            // the app lacks the capability or permission
+    (4..=4, Action::Retry),                   // the app calls too often
+    (10..=10, Action::Unauthorized),          // the permission was not granted
+    (100..=100, Action::Permanent),           // a parameter is wrong
+    (190..=190, Action::Unauthorized),        // the token has expired
+    (200..=299, Action::Unauthorized),        // a permission is missing
+    (368..=368, Action::Stop),                // blocked for a time, for a violation of policy
+    (80007..=80007, Action::Retry),           // the account calls too often
+    (130429..=130429, Action::Retry),         // too many messages a second
+    (130472..=130472, Action::SlowDown),      // the recipient is part of an experiment
+    (131000..=131000, Action::Retry),         // something went wrong
+    (131005..=131005, Action::Unauthorized),  // access was denied
+    (131016..=131016, Action::Retry),         // the service is unavailable
+    (131026..=131026, Action::Permanent),     // can't be delivered to this recipient
+    (131031..=131031, Action::Stop),          // the account is locked
+    (131042..=131042, Action::Stop),          // a payment is due
+    (131045..=131045, Action::Permanent),     // the number's registration is faulty
     (131047..=131047, Action::NeedsTemplate), // more than 24 hours since the customer's last message
-    (131048..=131048, Action::SlowDown), // too many were reported as spam
-    (131049..=131049, Action::SlowDown), // held back to keep the recipient engaged
-    (131051..=131051, Action::Permanent), // this type is not supported
-    (131053..=131053, Action::Permanent), // the file can't be used
-    (131056..=131056, Action::PairLimit), // too many to this recipient
-    (131057..=131057, Action::Retry),    // the account is under maintenance
-    (132000..=132999, Action::Permanent), // templates
-    (133004..=133004, Action::Retry),    // the server is unavailable for a time
-    (133010..=133010, Action::Permanent), // the number is not registered
+    (131048..=131048, Action::SlowDown),      // too many were reported as spam
+    (131049..=131049, Action::SlowDown),      // held back to keep the recipient engaged
+    (131051..=131051, Action::Permanent),     // this type is not supported
+    (131053..=131053, Action::Permanent),     // the file can't be used
+    (131056..=131056, Action::PairLimit),     // too many to this recipient
+    (131057..=131057, Action::Retry),         // the account is under maintenance
+    (132000..=132999, Action::Permanent),     // templates
+    (133004..=133004, Action::Retry),         // the server is unavailable for a time
+    (133010..=133010, Action::Permanent),     // the number is not registered
 ];
 
 /// What a code asks for. A code that isn't in the table goes by the HTTP status.
@@ -159,7 +159,11 @@ fn number_at(text: &str) -> usize {
         if c.is_numeric() {
             digits += 1;
             end = at + c.len_utf8();
-        } else if !(c.is_whitespace() || c == '+' && digits == 0 || "-./()\u{2010}\u{2011}\u{2012}\u{2013}\u{200e}\u{202a}\u{202c}".contains(c)) || c.is_whitespace() && digits == 0 {
+        } else if !(c.is_whitespace()
+            || c == '+' && digits == 0
+            || "-./()\u{2010}\u{2011}\u{2012}\u{2013}\u{200e}\u{202a}\u{202c}".contains(c))
+            || c.is_whitespace() && digits == 0
+        {
             break;
         }
     }
@@ -216,7 +220,8 @@ mod tests {
     #[test]
     fn an_error_body_is_read_whatever_its_members_are() {
         let read = |body: &str| parse(StatusCode::BAD_REQUEST, body.as_bytes());
-        let error = read(r#"{"error":{"code":"131047","error_subcode":2494010,"message":"m","error_data":{"details":"Too late"},"fbtrace_id":7}}"#);
+        let error =
+            read(r#"{"error":{"code":"131047","error_subcode":2494010,"message":"m","error_data":{"details":"Too late"},"fbtrace_id":7}}"#);
         assert_eq!((error.code, error.subcode, error.message.as_str(), error.trace_id), (Some(131_047), Some(2_494_010), "Too late", None));
         for odd in ["", "[]", r#"{"error":"no"}"#, r#"{"error":{"code":{}}}"#] {
             assert_eq!((read(odd).code, read(odd).message.as_str()), (None, "HTTP 400"), "{odd}");
@@ -239,22 +244,33 @@ mod tests {
             ("by ana@a.example", "by …"),
             ("wamid.HBgNNTUxMTk4NzY1NDMyMR", "…"),
             ("token EAAGm0PX4ZCpsBAKZCx0ZAZB1ZCpsBAKZCx0ZAZB1ZCpsBAK ends", "token … ends"),
-            ("(#131056) (Business Account, Consumer Account) pair rate limit hit", "(#131056) (Business Account, Consumer Account) pair rate limit hit"),
+            (
+                "(#131056) (Business Account, Consumer Account) pair rate limit hit",
+                "(#131056) (Business Account, Consumer Account) pair rate limit hit",
+            ),
             ("Param text['body'] must be at most 4096 characters", "Param text['body'] must be at most 4096 characters"),
-            ("A mensagem não pôde ser entregue porque a conta está em manutenção", "A mensagem não pôde ser entregue porque a conta está em manutenção"),
+            (
+                "A mensagem não pôde ser entregue porque a conta está em manutenção",
+                "A mensagem não pôde ser entregue porque a conta está em manutenção",
+            ),
             ("", ""),
         ] {
             assert_eq!(harmless(text), expected, "{text}");
         }
         // Cut in the middle of a number, less than a number would be left of it.
-        assert_eq!(harmless(&format!("{} 5511987654321", "a b ".repeat(74))), format!("{} …", "a b ".repeat(74)).chars().take(300).collect::<String>());
+        assert_eq!(
+            harmless(&format!("{} 5511987654321", "a b ".repeat(74))),
+            format!("{} …", "a b ".repeat(74)).chars().take(300).collect::<String>()
+        );
     }
 
     #[test]
     fn no_spelling_of_a_number_gets_through() {
         let groups = ["55", "11", "98765", "4321"];
         for between in ["", " ", "-", ".", "/", ") ", " (", "\u{a0}", "\u{2009}", "\n", "\t", " - ", "\u{2013}"] {
-            for (before, after) in [("", ""), ("a ", " b"), ("+", ","), ("'", "'"), ("n\u{ba}", "x"), ("=", "&"), ("2 ", " 3"), ("a-", "-b"), ("tel:", ";")] {
+            for (before, after) in
+                [("", ""), ("a ", " b"), ("+", ","), ("'", "'"), ("n\u{ba}", "x"), ("=", "&"), ("2 ", " 3"), ("a-", "-b"), ("tel:", ";")]
+            {
                 let text = format!("{before}{}{after}", groups.join(between));
                 let left = harmless(&text).chars().filter(char::is_ascii_digit).count();
                 assert_eq!(left, 0, "{text:?} became {:?}", harmless(&text));

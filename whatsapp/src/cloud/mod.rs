@@ -175,7 +175,8 @@ impl Channel for CloudChannel {
             file_size: u64,
         }
         let located: Located = self.call(self.request(Method::GET, provider_media_id)).await?;
-        let too_large = || ChannelError::Permanent(ProviderError { message: format!("the file is larger than {max} bytes"), ..Default::default() });
+        let too_large =
+            || ChannelError::Permanent(ProviderError { message: format!("the file is larger than {max} bytes"), ..Default::default() });
         if located.file_size > max {
             return Err(too_large());
         }

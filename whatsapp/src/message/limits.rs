@@ -85,7 +85,22 @@ pub(super) fn check(content: &Content) -> Result<(), Vec<Invalid>> {
 /// Exactly the member of its type is there.
 fn members(content: &Content, faults: &mut Faults) {
     let Content {
-        kind, text, image, video, audio, document, sticker, location, contacts, buttons, list, cta_url, flow, poll, template, reaction,
+        kind,
+        text,
+        image,
+        video,
+        audio,
+        document,
+        sticker,
+        location,
+        contacts,
+        buttons,
+        list,
+        cta_url,
+        flow,
+        poll,
+        template,
+        reaction,
     } = content;
     let given = [
         (MessageType::Text, text.is_some()),
@@ -108,7 +123,9 @@ fn members(content: &Content, faults: &mut Faults) {
         let name = member.as_str();
         match (member == *kind, given) {
             (true, false) => faults.add(format!("/{name}"), "required", format!("a message of type {name} needs the member {name}")),
-            (false, true) => faults.add(format!("/{name}"), "unexpected", format!("does not belong to a message of type {}", kind.as_str())),
+            (false, true) => {
+                faults.add(format!("/{name}"), "unexpected", format!("does not belong to a message of type {}", kind.as_str()))
+            }
             _ => {}
         }
     }
@@ -182,7 +199,8 @@ fn limits(content: &Content, faults: &mut Faults) {
         if flow.flow_id.is_some() == flow.flow_name.is_some() {
             faults.add("/flow/flow_id", "required", "give exactly one of flow_id and flow_name");
         }
-        for (name, value) in [("flow_id", &flow.flow_id), ("flow_name", &flow.flow_name), ("token", &flow.token), ("screen", &flow.screen)] {
+        for (name, value) in [("flow_id", &flow.flow_id), ("flow_name", &flow.flow_name), ("token", &flow.token), ("screen", &flow.screen)]
+        {
             faults.optional(&format!("/flow/{name}"), value.as_ref(), 1000);
         }
         if flow.mode.as_deref().is_some_and(|mode| !matches!(mode, "draft" | "published")) {
@@ -261,7 +279,8 @@ fn media(file: &Media, kind: MessageType, faults: &mut Faults) {
 }
 
 /// What a contact card may hold besides its name, and whether it is a list.
-const CARD: [(&str, bool); 6] = [("addresses", true), ("birthday", false), ("emails", true), ("org", false), ("phones", true), ("urls", true)];
+const CARD: [(&str, bool); 6] =
+    [("addresses", true), ("birthday", false), ("emails", true), ("org", false), ("phones", true), ("urls", true)];
 
 fn contact(card: &Value, at: &str, faults: &mut Faults) {
     for (member, value) in card.as_object().into_iter().flatten().filter(|(member, _)| *member != "name") {
@@ -310,7 +329,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_emoji_is_one() {
-        for emoji in ["", "👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🇧🇷", "1️⃣", "#️⃣", "ℹ️", "Ⓜ️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "©️", "㊗️", "🅰️", "™️"] {
+        for emoji in ["", "👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🇧🇷", "1️⃣", "#️⃣", "ℹ️", "Ⓜ️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "©️", "㊗️", "🅰️", "™️"]
+        {
             assert_eq!(faults(reaction(emoji)), [], "{emoji}");
         }
     }
@@ -327,7 +347,11 @@ mod tests {
             (json!({ "type": "location", "location": { "latitude": 91, "longitude": 0 } }), "/location/latitude", "invalid"),
             (json!({ "type": "contacts", "contacts": [] }), "/contacts", "too_few"),
             (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A" } }] }), "/contacts/0/name/first_name", "required"),
-            (json!({ "type": "buttons", "buttons": { "body": "x", "buttons": [{ "id": "a", "title": "A" }, { "id": "a", "title": "B" }] } }), "/buttons/buttons", "duplicate"),
+            (
+                json!({ "type": "buttons", "buttons": { "body": "x", "buttons": [{ "id": "a", "title": "A" }, { "id": "a", "title": "B" }] } }),
+                "/buttons/buttons",
+                "duplicate",
+            ),
             (json!({ "type": "list", "list": { "body": "x", "button": "y", "sections": [{ "rows": [] }] } }), "/list/sections", "too_few"),
             (json!({ "type": "flow", "flow": { "body": "x", "label": "y" } }), "/flow/flow_id", "required"),
             (json!({ "type": "poll", "poll": { "question": "x", "options": ["a"] } }), "/poll/options", "too_few"),
@@ -337,11 +361,27 @@ mod tests {
             (reaction("é"), "/reaction/emoji", "invalid"),
             (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "" } }), "/flow/flow_id", "too_short"),
             (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "1", "token": "" } }), "/flow/token", "too_short"),
-            (json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "1", "screen": "A", "data": {} } }), "/flow/data", "invalid"),
+            (
+                json!({ "type": "flow", "flow": { "body": "x", "label": "y", "flow_id": "1", "screen": "A", "data": {} } }),
+                "/flow/data",
+                "invalid",
+            ),
             (json!({ "type": "cta_url", "cta_url": { "body": "x", "label": "y", "url": "https://" } }), "/cta_url/url", "invalid"),
-            (json!({ "type": "buttons", "buttons": { "body": "x", "buttons": [{ "id": "a\nb", "title": "A" }] } }), "/buttons/buttons/0/id", "invalid"),
-            (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phone": [] }] }), "/contacts/0/phone", "unexpected"),
-            (json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phones": "1" }] }), "/contacts/0/phones", "invalid"),
+            (
+                json!({ "type": "buttons", "buttons": { "body": "x", "buttons": [{ "id": "a\nb", "title": "A" }] } }),
+                "/buttons/buttons/0/id",
+                "invalid",
+            ),
+            (
+                json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phone": [] }] }),
+                "/contacts/0/phone",
+                "unexpected",
+            ),
+            (
+                json!({ "type": "contacts", "contacts": [{ "name": { "formatted_name": "A", "first_name": "A" }, "phones": "1" }] }),
+                "/contacts/0/phones",
+                "invalid",
+            ),
         ] {
             assert_eq!(faults(body).first(), Some(&(pointer.to_owned(), code)));
         }

@@ -7,7 +7,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::{channel::ProviderError, cloud::errors::{harmless, whole}, phone};
+use crate::{
+    channel::ProviderError,
+    cloud::errors::{harmless, whole},
+    phone,
+};
 
 pub use split::split;
 
@@ -176,11 +180,9 @@ fn inbound(message: &Value, contact: Option<&Value>) -> Option<Inbound> {
             (kind, content, context)
         }
     };
-    let media = text(&content["id"]).filter(|_| matches!(kind.as_str(), "image" | "video" | "audio" | "document" | "sticker")).map(|id| InboundMedia {
-        provider_media_id: id,
-        mime_type: text(&content["mime_type"]),
-        file_name: text(&content["filename"]),
-    });
+    let media = text(&content["id"])
+        .filter(|_| matches!(kind.as_str(), "image" | "video" | "audio" | "document" | "sticker"))
+        .map(|id| InboundMedia { provider_media_id: id, mime_type: text(&content["mime_type"]), file_name: text(&content["filename"]) });
     Some(Inbound {
         provider_id: text(&message["id"])?,
         from: author(message)?,
@@ -205,7 +207,8 @@ fn status(status: &Value) -> Option<StatusUpdate> {
 }
 
 fn error(error: &Value) -> ProviderError {
-    let message = text(&error["error_data"]["details"]).or_else(|| text(&error["message"])).or_else(|| text(&error["title"])).unwrap_or_default();
+    let message =
+        text(&error["error_data"]["details"]).or_else(|| text(&error["message"])).or_else(|| text(&error["title"])).unwrap_or_default();
     ProviderError { code: whole(&error["code"]), message: harmless(&message), ..ProviderError::default() }
 }
 
@@ -257,7 +260,12 @@ mod tests {
             ("interactive", json!({ "type": "nfm_reply", "nfm_reply": { "response_json": "{}" } }), "flow_reply", None),
             ("order", json!({ "catalog_id": "C", "product_items": [] }), "order", None),
             ("system", json!({ "body": "changed", "type": "user_changed_number" }), "system", None),
-            ("edit", json!({ "original_message_id": "wamid.2", "message": { "type": "text", "text": { "body": "novo" } } }), "edit", Some("wamid.2")),
+            (
+                "edit",
+                json!({ "original_message_id": "wamid.2", "message": { "type": "text", "text": { "body": "novo" } } }),
+                "edit",
+                Some("wamid.2"),
+            ),
             ("revoke", json!({ "original_message_id": "wamid.3" }), "revoke", Some("wamid.3")),
             ("unsupported", json!(null), "unsupported", None),
             ("hologram", json!({ "x": 1 }), "unsupported", None),
@@ -265,7 +273,9 @@ mod tests {
             let mut message = json!({ "from": "5511987654321", "id": "wamid.N", "timestamp": "1700000000", "type": kind });
             message[kind] = body;
             let changes = parse(&delivery(json!([message])));
-            let [Change { phone_number_id, business_account_id, event: Event::Message(message) }] = changes.as_slice() else { panic!("{changes:?}") };
+            let [Change { phone_number_id, business_account_id, event: Event::Message(message) }] = changes.as_slice() else {
+                panic!("{changes:?}")
+            };
             assert_eq!((phone_number_id.as_deref(), business_account_id.as_deref()), (Some("PN"), Some("WABA")));
             assert_eq!((message.kind.as_str(), message.context.as_deref()), (expected, context));
             assert_eq!(message.media.is_some(), ["image", "video", "audio", "document", "sticker"].contains(&expected));
@@ -320,22 +330,31 @@ mod tests {
     #[test]
     fn nothing_is_lost_beside_what_can_be_read() {
         let events: Vec<_> = parse(&crowded()).into_iter().map(|change| change.event).collect();
-        let kept: Vec<_> = events.iter().filter_map(|event| if let Event::Other { value, .. } = event { Some(value.clone()) } else { None }).collect();
-        assert_eq!(kept, [
-            json!({ "messages": [{ "id": "no author" }] }),
-            json!({ "messages": [7] }),
-            json!({ "statuses": [{ "status": "no id" }] }),
-            json!({ "event": "VERIFIED" }),
-        ]);
+        let kept: Vec<_> =
+            events.iter().filter_map(|event| if let Event::Other { value, .. } = event { Some(value.clone()) } else { None }).collect();
+        assert_eq!(
+            kept,
+            [
+                json!({ "messages": [{ "id": "no author" }] }),
+                json!({ "messages": [7] }),
+                json!({ "statuses": [{ "status": "no id" }] }),
+                json!({ "event": "VERIFIED" }),
+            ]
+        );
     }
 
     #[test]
     fn a_name_belongs_to_its_own_number_only() {
-        let names: Vec<_> = parse(&crowded()).into_iter().filter_map(|change| if let Event::Message(message) = change.event { Some(message.profile_name) } else { None }).collect();
+        let names: Vec<_> = parse(&crowded())
+            .into_iter()
+            .filter_map(|change| if let Event::Message(message) = change.event { Some(message.profile_name) } else { None })
+            .collect();
         assert_eq!(names, [Some("Bia".to_owned()), Some("Ana".into()), None]);
         // Without its ninth digit it is the same number.
         let message = json!({ "from": "551187654321", "id": "wamid.N", "timestamp": "1", "type": "text", "text": { "body": "oi" } });
-        assert!(matches!(&parse(&delivery(json!([message])))[0].event, Event::Message(message) if message.profile_name.as_deref() == Some("Ana")));
+        assert!(
+            matches!(&parse(&delivery(json!([message])))[0].event, Event::Message(message) if message.profile_name.as_deref() == Some("Ana"))
+        );
     }
 
     #[test]
@@ -345,7 +364,9 @@ mod tests {
             "messages": [{ "from_user_id": "BR.13491208655302741918", "id": "wamid.N", "timestamp": "1", "type": "text", "text": { "body": "oi" } }],
             "statuses": [{ "id": "wamid.M", "status": "sent", "timestamp": "1", "recipient_user_id": "BR.13491208655302741918" }] } }] }] });
         let [message, update] = <[Change; 2]>::try_from(parse(&body)).expect("two");
-        assert!(matches!(message.event, Event::Message(message) if message.from == "BR.13491208655302741918" && message.profile_name.as_deref() == Some("Caio")));
+        assert!(
+            matches!(message.event, Event::Message(message) if message.from == "BR.13491208655302741918" && message.profile_name.as_deref() == Some("Caio"))
+        );
         assert!(matches!(update.event, Event::Status(update) if update.recipient == "BR.13491208655302741918"));
     }
 
@@ -363,7 +384,9 @@ mod tests {
 
     #[test]
     fn an_answer_of_an_unknown_kind_is_kept_whole() {
-        for interactive in [json!({ "type": "call_permission_reply", "call_permission_reply": { "response": "accept" } }), json!({}), json!(null)] {
+        for interactive in
+            [json!({ "type": "call_permission_reply", "call_permission_reply": { "response": "accept" } }), json!({}), json!(null)]
+        {
             let message = json!({ "from": "1", "id": "wamid.N", "timestamp": "1", "type": "interactive", "interactive": interactive });
             let changes = parse(&delivery(json!([message])));
             assert!(matches!(&changes[0].event, Event::Message(inbound) if inbound.kind == "unsupported" && inbound.content == message));

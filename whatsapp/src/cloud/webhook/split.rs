@@ -30,7 +30,9 @@ pub fn split(delivery: &Value) -> Vec<Value> {
             let metadata = json!({ "phone_number_id": name(&value["metadata"]["phone_number_id"]) });
             for (at, (kind, one)) in parts().enumerate() {
                 let mut part = match at {
-                    0 => Value::Object(value.as_object().into_iter().flatten().filter(|(_, member)| !is_told(member, value)).map(own).collect()),
+                    0 => Value::Object(
+                        value.as_object().into_iter().flatten().filter(|(_, member)| !is_told(member, value)).map(own).collect(),
+                    ),
                     _ => json!({ "messaging_product": "whatsapp", "contacts": contact(&contacts, one).into_iter().collect::<Vec<_>>() }),
                 };
                 part["metadata"] = metadata.clone();
@@ -95,7 +97,9 @@ mod tests {
     fn parts_of_a_large_delivery_are_small() {
         let many = 5_000;
         let number = |at: usize| format!("5511{:09}", 900_000_000 + at);
-        let messages: Vec<_> = (0..many).map(|at| json!({ "from": number(at), "id": format!("wamid.{at}"), "timestamp": "1", "type": "text", "text": { "body": "x" } })).collect();
+        let messages: Vec<_> = (0..many)
+            .map(|at| json!({ "from": number(at), "id": format!("wamid.{at}"), "timestamp": "1", "type": "text", "text": { "body": "x" } }))
+            .collect();
         let contacts: Vec<_> = (0..many).map(|at| json!({ "profile": { "name": at.to_string() }, "wa_id": number(at) })).collect();
         let mut whole = delivery(json!(messages));
         let value = &mut whole["entry"][0]["changes"][0]["value"];
@@ -107,7 +111,13 @@ mod tests {
         assert_eq!(parts.len(), many);
         let size = |value: &Value| value.to_string().len();
         assert!(parts.iter().map(size).sum::<usize>() < 3 * size(&whole));
-        assert!(parts.iter().flat_map(parse).enumerate().all(|(at, change)| matches!(change.event, Event::Message(message) if message.profile_name == Some(at.to_string()))));
+        assert!(
+            parts
+                .iter()
+                .flat_map(parse)
+                .enumerate()
+                .all(|(at, change)| matches!(change.event, Event::Message(message) if message.profile_name == Some(at.to_string())))
+        );
     }
 
     #[test]
