@@ -74,13 +74,13 @@ payloads! {
     RollUpStatistics = "statistics.roll_up", STATISTICS {
         /// Hours back from now; two cover late statuses.
         hours: u32,
-    };
+    } with { TIMEOUT: Duration = Duration::from_secs(600), };
 
     /// Asks every device how it is.
-    CheckDevices = "whatsapp.check_devices", MAINTENANCE {};
+    CheckDevices = "whatsapp.check_devices", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
 
     /// Deletes what is over: finished jobs, ingested deliveries, old keys.
-    Purge = "maintenance.purge", MAINTENANCE {};
+    Purge = "maintenance.purge", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
 }
 
 /// What a user is told by mail.

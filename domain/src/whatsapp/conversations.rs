@@ -206,6 +206,16 @@ pub async fn show_typing(ledger: &Ledger, scope: &Scope, id: ConversationId) -> 
     write.commit(()).await
 }
 
+/// Through which device the customer last wrote, and what WhatsApp calls that message. `None`: they have never written.
+///
+/// # Errors
+/// [`Error::NotFound`]; the database's.
+pub async fn last_inbound(db: &Db, scope: &Scope, id: ConversationId) -> Result<Option<(DeviceId, String)>> {
+    scope.require("conversations:read")?;
+    let row = table::Entity::find().filter(own(scope.tenant, id)).one(&db.read).await?.ok_or(Error::NotFound("conversation"))?;
+    Ok(row.last_inbound_provider_id.map(|provider_id| (row.device_id, provider_id)))
+}
+
 /// Locks one.
 pub(crate) async fn lock(write: &Write<'_>, id: ConversationId) -> Result<Option<table::Model>> {
     Ok(table::Entity::find().filter(own(write.scope.tenant, id)).lock(LockType::NoKeyUpdate).one(&***write).await?)

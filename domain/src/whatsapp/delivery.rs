@@ -155,6 +155,8 @@ pub async fn settle(write: &Write<'_>, id: MessageId, sent: Sent, last_attempt: 
         }
         return Ok(None);
     }
+    // One that was parked meanwhile was so by the job's last attempt: queued, it would wait for nobody.
+    let has_job = !last_attempt && message.status == MessageStatus::Handed;
     let again = |after, error: &ProviderError| Some(Again { after, reason: error.to_string() });
     match sent {
         Sent::Handed => Ok(None),
@@ -164,7 +166,7 @@ pub async fn settle(write: &Write<'_>, id: MessageId, sent: Sent, last_attempt: 
             works(write, message.device_id).await?;
             Ok(None)
         }
-        Sent::Retry { after, error } if !last_attempt => {
+        Sent::Retry { after, error } if has_job => {
             back(write, &message, &error).await?;
             Ok(again(after, &error))
         }
@@ -178,7 +180,7 @@ pub async fn settle(write: &Write<'_>, id: MessageId, sent: Sent, last_attempt: 
         Sent::Device { trouble, error, retry } => {
             devices::set_status(write, message.device_id, status_of(trouble), Some(&error.message)).await?;
             match retry {
-                Some(after) if !last_attempt => {
+                Some(after) if has_job => {
                     back(write, &message, &error).await?;
                     Ok(again(after, &error))
                 }

@@ -67,6 +67,20 @@ pub async fn stored(write: &Write<'_>, id: MediaId, mime_type: &str, size: u64, 
     tell(write, id, "media_stored").await
 }
 
+/// WhatsApp has a file of ours, and calls it so.
+///
+/// # Errors
+/// The database's.
+pub async fn uploaded(write: &Write<'_>, id: MediaId, provider_media_id: &str) -> Result<()> {
+    table::Entity::update_many()
+        .col_expr(table::Column::ProviderMediaId, Expr::value(provider_media_id))
+        .col_expr(table::Column::UpdatedAt, Expr::value(Utc::now()))
+        .filter(own(write.scope.tenant, id))
+        .exec(&***write)
+        .await?;
+    Ok(())
+}
+
 /// The file can't be had.
 ///
 /// # Errors

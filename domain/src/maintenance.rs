@@ -1,0 +1,74 @@
+//! Deleting what is over, in batches that nobody has to wait for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::Ledger;
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::Result;
+
+/// Ingested deliveries are kept so long, for somebody who wonders what WhatsApp said.
+const INBOX: TimeDelta = TimeDelta::days(7);
+/// A request may be repeated under its key for so long.
+const KEYS: TimeDelta = TimeDelta::hours(24);
+/// Sessions that ended are shown for so long.
+const SESSIONS: TimeDelta = TimeDelta::days(30);
+/// Jobs that are done stay on the board for so long.
+const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Rows at once.
+const BATCH: i64 = 1000;
+/// Batches of each kind in one run: the next one comes soon.
+const ROUNDS: u32 = 50;
+
+/// How many rows were deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Finished jobs.
+    pub jobs: u64,
+    /// Ingested deliveries.
+    pub inbox: u64,
+    /// Answers for repeated requests.
+    pub keys: u64,
+    /// Sessions.
+    pub sessions: u64,
+}
+
+/// Deletes finished jobs, ingested deliveries, old answers and old sessions.
+///
+/// # Errors
+/// The database's; what was deleted before stays deleted.
+pub async fn purge(ledger: &Ledger) -> Result<Purged> {
+    let now = Utc::now();
+    let mut jobs = 0;
+    for _ in 0..ROUNDS {
+        let gone = ledger.trim(JOBS, BATCH).await?;
+        jobs += gone;
+        if gone == 0 {
+            break;
+        }
+    }
+    Ok(Purged {
+        jobs,
+        inbox: delete(ledger, "whatsapp_inbox", "id", "processed_at", now - INBOX).await?,
+        keys: delete(ledger, "idempotency_keys", "tenant_id, actor_id, key", "created_at", now - KEYS).await?,
+        sessions: delete(ledger, "sessions", "id", "expires_at", now - SESSIONS).await?,
+    })
+}
+
+/// Deletes the rows of `table` whose `time` is before `until`, found by their `key`.
+async fn delete(ledger: &Ledger, table: &str, key: &str, time: &str, until: DateTime<Utc>) -> Result<u64> {
+    let batch = format!("delete from {table} where ({key}) in (select {key} from {table} where {time} < $1 order by {time} limit $2)");
+    let db = ledger.db();
+    let mut deleted = 0;
+    for _ in 0..ROUNDS {
+        let batch = Statement::from_sql_and_values(db.backend(), &batch, [until.into(), BATCH.into()]);
+        let gone = db.write.execute_raw(batch).await?.rows_affected();
+        deleted += gone;
+        if gone == 0 {
+            break;
+        }
+    }
+    Ok(deleted)
+}

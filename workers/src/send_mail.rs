@@ -1,0 +1,64 @@
+//! Sends a notice to a user by mail. Its Message-ID is made of the job's id: a mail that goes out twice after a crash is
+//! shown once by mail programs that look at it.
+
+use domain::{
+    Error, Scope,
+    entities::{TenantId, UserId, tenant, user},
+    payloads::{Notice, SendMail},
+    scope::Actor,
+    users,
+    whatsapp::devices,
+};
+use jobs::{Outcome, Run};
+use mail::{Mail, MailError};
+
+use crate::{
+    Context,
+    notices::{self, Reader, Text},
+};
+
+pub(crate) async fn run(context: Context, run: Run, SendMail { user_id, notice }: SendMail) -> anyhow::Result<Outcome> {
+    let Some(mailer) = &context.mailer else {
+        return Ok(Outcome::Dead("SOMO_SMTP_URL is not set: mail can't be sent".into()));
+    };
+    let (to, Text { subject, body }) = match written(&context, TenantId(run.tenant), user_id, &notice).await {
+        Ok(Some(mail)) => mail,
+        // Whom or what it is about is gone, or it is true no more.
+        Ok(None) | Err(Error::NotFound(_)) => return Ok(Outcome::Done),
+        Err(error) => return Err(error.into()),
+    };
+    let mail = Mail { to, subject, text: body, message_id: format!("{}@somo", run.id) };
+    Ok(match mailer.send(mail).await {
+        Ok(()) => Outcome::Done,
+        Err(MailError::Retry(why)) => Outcome::retry(why),
+        Err(MailError::Permanent(why)) => Outcome::Dead(why),
+    })
+}
+
+/// The address and the text; `None` when there is nothing to say any more.
+async fn written(context: &Context, tenant: TenantId, user: UserId, notice: &Notice) -> Result<Option<(String, Text)>, Error> {
+    let db = context.ledger.db();
+    let scope = Scope::system(tenant, Actor::User(user));
+    let (user::Model { email, name, locale, time_zone, disabled_at, .. }, tenant::Model { locale: ours, time_zone: zone, .. }) =
+        users::me(db, &scope).await?;
+    if disabled_at.is_some() {
+        return Ok(None);
+    }
+    let reader = Reader {
+        name: &name,
+        locale: locale.as_deref().unwrap_or(&ours),
+        time_zone: time_zone.as_deref().unwrap_or(&zone),
+        public_url: &context.public_url,
+    };
+    let text = match notice {
+        Notice::Login { at, address, user_agent } => notices::login(reader, *at, address.as_deref(), user_agent.as_deref()),
+        Notice::DeviceDown { device_id } => {
+            let device = devices::get(db, &scope, *device_id).await?;
+            if !devices::down(device.status) {
+                return Ok(None);
+            }
+            notices::device_down(reader, &device.name, device.status_at, device.status_reason.as_deref())
+        }
+    };
+    Ok(Some((email, text)))
+}
