@@ -1,1 +1,125 @@
-//! HTTP: poem-openapi routes, authentication, errors, webhook intake.
+//! HTTP: routes, sign-in, errors, webhook intake. No business rule and no SQL: a handler extracts, calls one function of the
+//! domain, converts.
+//!
+//! - [`app`] puts the routes together; one file for each group of them under [`routes`].
+//! - `edge` is what every request passes, `guard` says who is asking, `problem` is what every failure becomes,
+//!   `schema` publishes the document and holds bodies to it.
+//!
+//! To add a route: a method in its group's file, with a literal operation id; `somo openapi` writes the document anew.
+
+mod edge;
+mod figures;
+mod guard;
+mod intake;
+mod problem;
+mod routes;
+mod schema;
+
+use std::sync::Arc;
+
+use domain::seal::Sealer;
+use jobs::{Ledger, Transport};
+use object_store::ObjectStore;
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Response, Route,
+    endpoint::make_sync,
+    http::{StatusCode, header},
+    web::Html,
+};
+use poem_openapi::{OpenApiService, Tags};
+use serde_json::Value;
+
+pub use figures::Figures;
+pub use guard::Guard;
+
+/// What the app stands on.
+#[derive(Clone)]
+pub struct Parts {
+    /// The ledger, and the database with it.
+    pub ledger: Ledger,
+    /// How jobs are delivered; asked for its health.
+    pub transport: Transport,
+    /// Opens the devices' secrets.
+    pub sealer: Sealer,
+    /// The installation's key.
+    pub secret: [u8; 32],
+    /// Where files lie.
+    pub store: Arc<dyn ObjectStore>,
+    /// Under which address people reach it.
+    pub public_url: String,
+    /// The largest JSON body, in bytes.
+    pub max_body: usize,
+    /// The process's figures.
+    pub figures: Figures,
+}
+
+/// What an operation is about.
+#[derive(Tags)]
+pub(crate) enum Tag {
+    /// Signing in.
+    Auth,
+    /// Whether it works.
+    Health,
+    /// WhatsApp numbers.
+    Devices,
+    /// Messages, either way.
+    Messages,
+    /// Conversations.
+    Conversations,
+    /// What Meta calls.
+    Webhooks,
+    /// Figures.
+    Statistics,
+    /// What is done in the background.
+    Jobs,
+}
+
+/// Where a list begins and how much of it is wanted.
+pub(crate) fn paging(limit: Option<u64>, cursor: Option<String>) -> domain::page::Paging {
+    domain::page::Paging { limit: limit.unwrap_or(25).clamp(1, 200), cursor }
+}
+
+macro_rules! service {
+    ($routes:expr) => {
+        OpenApiService::new($routes, "SOMO", env!("CARGO_PKG_VERSION"))
+            .description("A WhatsApp-native CRM. Every side effect is a job; every failure is a problem with a stable code (RFC 9457).")
+            .server("/api")
+            .url_prefix("/api")
+    };
+}
+
+/// The OpenAPI document as it is published at `/api/openapi.json`.
+///
+/// # Panics
+/// Never: the document is made of types.
+#[must_use]
+pub fn document() -> Value {
+    let service = service!(routes::documented());
+    schema::sorted(schema::publish(serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON")))
+}
+
+/// The whole app. To be called inside a runtime: the webhook intake has tasks of its own, which end with it.
+///
+/// # Errors
+/// The document has a schema that can't be checked against.
+pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + use<>> {
+    let document = document();
+    let bodies = Arc::new(schema::Bodies::of(&document)?);
+    let guard = Arc::new(Guard::new(parts.ledger.clone(), &parts.secret));
+    let service = service!(routes::all(&parts, &guard));
+    let docs = service.swagger_ui_html().replace(&service.spec(), &document.to_string());
+    let json = serde_json::to_string(&document)?;
+    let yaml = serde_yaml::to_string(&document)?;
+    let figures = (parts.figures.clone(), parts.ledger.clone());
+    let text = |content: String, kind: &'static str| make_sync(move |_| content.clone().with_content_type(kind).into_response());
+    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), bodies, max_body: parts.max_body };
+    Ok(Route::new()
+        .at("/api/openapi.json", text(json, "application/json"))
+        .at("/api/openapi.yaml", text(yaml, "application/yaml"))
+        .at("/docs", make_sync(move |_| Html(docs.clone())))
+        .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
+        .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))
+        .nest("/api", service)
+        .data(guard)
+        .with(edge))
+}

@@ -91,15 +91,20 @@ pub(crate) async fn keep(tx: &Tx, tenant: TenantId, claim: &Claim, answer: Value
     Ok(())
 }
 
-/// Notes the status of the answer; or, after a refusal, that the key is free again.
+/// Notes the status and the body of the answer as it was given; or, after a refusal, that the key is free again.
 ///
 /// # Errors
 /// The database's.
-pub async fn end(ledger: &Ledger, tenant: TenantId, claim: &Claim, status: u16) -> Result<()> {
+pub async fn end(ledger: &Ledger, tenant: TenantId, claim: &Claim, status: u16, body: Option<Value>) -> Result<()> {
     let tx = ledger.begin().await?;
     if (200..300).contains(&status) {
         let status = i16::try_from(status).unwrap_or(200);
-        table::Entity::update_many().col_expr(table::Column::Status, Expr::value(status)).filter(of(tenant, claim)).exec(&*tx).await?;
+        table::Entity::update_many()
+            .col_expr(table::Column::Status, Expr::value(status))
+            .col_expr(table::Column::Response, Expr::value(body.unwrap_or(Value::Null)))
+            .filter(of(tenant, claim))
+            .exec(&*tx)
+            .await?;
     } else {
         let refused = of(tenant, claim).and(table::Column::Response.is_null());
         table::Entity::delete_many().filter(refused).exec(&*tx).await?;

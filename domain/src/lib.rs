@@ -7,11 +7,13 @@
 //! To add a module: its tables in `migration` and `entities`, a file here, routes in `api`, handlers in `workers`.
 
 pub mod auth;
+pub mod board;
 pub mod contacts;
 pub mod engine;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod maintenance;
 pub mod page;
 pub mod payloads;
 pub mod schedules;
@@ -20,5 +22,6 @@ pub mod seal;
 pub mod users;
 pub mod whatsapp;
 
+pub use entities;
 pub use error::{Error, FieldError, Result};
 pub use scope::Scope;

@@ -209,7 +209,8 @@ impl Drop for Held {
 }
 
 /// Turns many concurrent `ask`s into few statements. No timer: while one batch is in the database, the next one gathers.
-pub(crate) struct Coalescer<I, O>(mpsc::Sender<(I, oneshot::Sender<O>)>);
+/// Its tasks end with its last clone.
+pub struct Coalescer<I, O>(mpsc::Sender<(I, oneshot::Sender<O>)>);
 
 impl<I, O> Clone for Coalescer<I, O> {
     fn clone(&self) -> Self {
@@ -218,8 +219,9 @@ impl<I, O> Clone for Coalescer<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
-    /// At most `max` in a batch, `lanes` batches at once.
-    pub(crate) fn new(max: usize, lanes: usize, run: impl Fn(Vec<I>) -> BoxFuture<'static, anyhow::Result<Vec<O>>> + Clone + Send + 'static) -> Self {
+    /// At most `max` in a batch, `lanes` batches at once. `run` answers in the order of what it was asked.
+    #[must_use]
+    pub fn new(max: usize, lanes: usize, run: impl Fn(Vec<I>) -> BoxFuture<'static, anyhow::Result<Vec<O>>> + Clone + Send + 'static) -> Self {
         let (tx, rx) = mpsc::channel::<(I, oneshot::Sender<O>)>(4 * max);
         let rx = Arc::new(tokio::sync::Mutex::new(rx));
         for _ in 0..lanes {
@@ -243,7 +245,7 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
     }
 
     /// `None`: the batch failed, or the process is ending.
-    pub(crate) async fn ask(&self, item: I) -> Option<O> {
+    pub async fn ask(&self, item: I) -> Option<O> {
         let (tx, rx) = oneshot::channel();
         self.0.send((item, tx)).await.ok()?;
         rx.await.ok()

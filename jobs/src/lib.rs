@@ -37,7 +37,7 @@ pub mod transport;
 mod wake;
 
 pub use board::{BoardError, JobFilter, JobView, QueueView};
-pub use claim::Claimed;
+pub use claim::{Claimed, Coalescer};
 pub use handlers::{Handlers, Run, Taken};
 pub use job::{Job, Lane, NewJob, Outcome, Priority, backoff, queue};
 pub use ledger::{Ledger, Tx};

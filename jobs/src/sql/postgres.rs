@@ -5,12 +5,16 @@ use sea_orm::DbBackend;
 use super::Dialect;
 
 /// One relay passes at a time per lane, or the window would not hold. A statement of its own, before [`RELEASE`]: the
-/// release then sees everything that the pass before it committed.
-pub(crate) const LOCK_RELAY: &str = "select pg_try_advisory_xact_lock(hashtextextended($1, 7203)) as locked";
+/// release then sees everything that the pass before it committed. No compilation for this transaction: the planner takes
+/// the release for a thousand times more work than it is, and compiling it would take 600 ms in every pass.
+pub(crate) const LOCK_RELAY: &str = "
+select pg_try_advisory_xact_lock(hashtextextended($1, 7203)) as locked, set_config('jit', 'off', true)";
 
 /// $1 queue, $2 route, $3 window, $4 at least so many of each tenant, $5 seconds a message may take to be claimed.
 ///
-/// - `tenant`: a skip scan, one index probe for each tenant with waiting jobs of a level, however many jobs it has.
+/// - `tenant`: a skip scan, one index probe for each tenant with waiting jobs of a level, however many jobs it has. The
+///   order by `run_at` after the tenant keeps the planner on jobs_due: jobs_board has the tenants in order too, but with
+///   it a level without jobs reads the whole backlog.
 /// - `candidate`: the first due jobs of each, in turn, so that a tenant with a million can't hold up one with five.
 ///   One range scan for each level and tenant, so that rows due later are never read.
 /// - `judged`: of a line only its oldest unfinished job, and only when none is in flight.
@@ -22,11 +26,11 @@ with recursive room as materialized (
     where not exists (select from job_queues q where q.name = $1 and q.paused_at is not null)
 ), tenant(priority, id) as (
     select p.level::smallint, (select j.tenant_id from jobs j where j.queue = $1 and j.route = $2 and j.state = 'pending'
-                               and j.priority = p.level order by j.tenant_id limit 1)
+                               and j.priority = p.level order by j.tenant_id, j.run_at limit 1)
     from generate_series(0, 3) as p(level) where (select n from room) > 0
     union all
     select t.priority, (select j.tenant_id from jobs j where j.queue = $1 and j.route = $2 and j.state = 'pending'
-                        and j.priority = t.priority and j.tenant_id > t.id order by j.tenant_id limit 1)
+                        and j.priority = t.priority and j.tenant_id > t.id order by j.tenant_id, j.run_at limit 1)
     from tenant t where t.id is not null
 ), share as materialized (
     select greatest($4::bigint, (select n from room) / greatest(1, count(distinct id))) as n from tenant where id is not null

@@ -1,0 +1,218 @@
+//! Who is asking: access tokens (JWT, ten minutes) and personal access tokens, each turned into a [`Principal`].
+//!
+//! What was found is remembered for five seconds, so that a revoked session or token works for five seconds at most and a
+//! busy client costs no query for each request.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use domain::{
+    Error, Scope,
+    auth::{self, SignedIn, tokens},
+    entities::{Role, SessionId, TenantId, UserId},
+    idempotency::Claim,
+    scope::{ABILITIES, Actor},
+    users,
+};
+use hmac::{Hmac, Mac};
+use jobs::Ledger;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use poem::{Request, http::header};
+use poem_openapi::{Object, SecurityScheme, auth::Bearer};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::problem::Failure;
+
+/// How long an access token is valid, in seconds.
+pub(crate) const ACCESS_SECONDS: i64 = 600;
+/// How long what was found of a token is believed.
+const BELIEVED: Duration = Duration::from_secs(5);
+/// So many tokens are remembered; then all are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// Tells who is asking.
+pub struct Guard {
+    ledger: Ledger,
+    sign: EncodingKey,
+    check: DecodingKey,
+    header: Header,
+    seen: Mutex<HashMap<String, (Instant, Arc<Principal>)>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: UserId,
+    tid: TenantId,
+    sid: SessionId,
+    iat: i64,
+    exp: i64,
+}
+
+/// Who is asking and what they may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    actor: Actor,
+    role: Role,
+    abilities: Option<Vec<String>>,
+    pub(crate) me: Me,
+    until: Option<i64>,
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(crate) struct Me {
+    /// The user.
+    pub(crate) user: MyUser,
+    /// Their team.
+    pub(crate) tenant: MyTenant,
+    /// What they may do.
+    pub(crate) abilities: Vec<String>,
+}
+
+/// A user as they see themselves.
+#[derive(Clone, Debug, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(crate) struct MyUser {
+    /// Their id.
+    pub(crate) id: UserId,
+    /// Their address.
+    pub(crate) email: String,
+    /// Their name.
+    pub(crate) name: String,
+    /// What they may do at most.
+    pub(crate) role: Role,
+    /// Their language; absent: the team's.
+    pub(crate) locale: Option<String>,
+    /// Their time zone; absent: the team's.
+    pub(crate) time_zone: Option<String>,
+}
+
+/// The team of a user.
+#[derive(Clone, Debug, PartialEq, Object)]
+pub(crate) struct MyTenant {
+    /// Its id.
+    pub(crate) id: TenantId,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its name in addresses.
+    pub(crate) slug: String,
+    /// Its language.
+    pub(crate) locale: String,
+    /// Its time zone.
+    pub(crate) time_zone: String,
+}
+
+impl Guard {
+    /// A guard whose tokens are signed with a key made of `secret`.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn new(ledger: Ledger, secret: &[u8; 32]) -> Self {
+        // Another use of the installation's key gets another key.
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        mac.update(b"somo access token");
+        let key = mac.finalize().into_bytes();
+        let header = Header { kid: Some(hex::encode(&key[..4])), ..Header::new(Algorithm::HS256) };
+        Self { ledger, sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key), header, seen: Mutex::default() }
+    }
+
+    /// An access token for a session.
+    pub(crate) fn access_token(&self, signed_in: &SignedIn) -> Result<String, Error> {
+        let iat = Utc::now().timestamp();
+        let claims = Claims { sub: signed_in.user, tid: signed_in.tenant, sid: signed_in.session, iat, exp: iat + ACCESS_SECONDS };
+        jsonwebtoken::encode(&self.header, &claims, &self.sign).map_err(|error| Error::Internal(error.into()))
+    }
+
+    /// Forgets what was found of all tokens: after a sign-out.
+    pub(crate) fn forget(&self) {
+        self.seen.lock().expect("nothing panics while holding it").clear();
+    }
+
+    /// Whose token it is.
+    pub(crate) async fn principal(&self, token: &str) -> Result<Arc<Principal>, Error> {
+        const REFUSED: Error = Error::Unauthorized { code: "invalid_token", message: "the token is unknown, expired or revoked; sign in again" };
+        if let Some(principal) = self.remembered(token) {
+            return Ok(principal);
+        }
+        let db = self.ledger.db();
+        let (account, actor, abilities, until) = if token.starts_with(tokens::PREFIX) {
+            let (account, id, abilities) = tokens::token_account(db, token).await?.ok_or(REFUSED)?;
+            let actor = Actor::Token { user: account.user, token: id };
+            (account, actor, Some(abilities), None)
+        } else {
+            let mut rules = Validation::new(Algorithm::HS256);
+            rules.leeway = 0;
+            let claims = jsonwebtoken::decode::<Claims>(token, &self.check, &rules).map_err(|_| REFUSED)?.claims;
+            let account = auth::session_account(db, claims.tid, claims.sid, claims.sub).await?.ok_or(REFUSED)?;
+            let actor = Actor::User(account.user);
+            (account, actor, None, Some(claims.exp))
+        };
+        let scope = Scope { role: account.role, abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
+        let (user, tenant) = users::me(db, &scope).await?;
+        let me = Me {
+            user: MyUser { id: user.id, email: user.email, name: user.name, role: user.role, locale: user.locale, time_zone: user.time_zone },
+            tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
+            abilities: ABILITIES.iter().filter(|ability| scope.require(ability).is_ok()).map(|&ability| ability.to_owned()).collect(),
+        };
+        let principal = Arc::new(Principal { actor, role: account.role, abilities, me, until });
+        let mut seen = self.seen.lock().expect("nothing panics while holding it");
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(token.to_owned(), (Instant::now(), principal.clone()));
+        Ok(principal)
+    }
+
+    fn remembered(&self, token: &str) -> Option<Arc<Principal>> {
+        let seen = self.seen.lock().expect("nothing panics while holding it");
+        let (at, principal) = seen.get(token)?;
+        let fresh = at.elapsed() < BELIEVED && principal.until.is_none_or(|until| until > Utc::now().timestamp());
+        fresh.then(|| principal.clone())
+    }
+}
+
+impl Principal {
+    /// What they may see and do.
+    pub(crate) fn scope(&self, idempotency: Option<Claim>) -> Scope {
+        let Self { actor, role, abilities, me, .. } = self;
+        Scope { tenant: me.tenant.id, actor: *actor, role: *role, abilities: abilities.clone(), idempotency }
+    }
+}
+
+/// An access token or a personal access token, as `Authorization: Bearer …`.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", checker = "caller")]
+pub(crate) struct Caller(pub(crate) Asking);
+
+/// Who is asking, with the key of a repeated request.
+pub(crate) struct Asking {
+    pub(crate) principal: Arc<Principal>,
+    claim: Option<Claim>,
+}
+
+impl Caller {
+    pub(crate) fn scope(&self) -> Scope {
+        self.0.principal.scope(self.0.claim.clone())
+    }
+}
+
+async fn caller(request: &Request, bearer: Bearer) -> poem::Result<Asking> {
+    let guard = request.data::<Arc<Guard>>().expect("the app gives every request its guard");
+    let principal = match request.extensions().get::<Arc<Principal>>() {
+        Some(principal) => principal.clone(),
+        None => guard.principal(&bearer.token).await.map_err(Failure)?,
+    };
+    Ok(Asking { principal, claim: request.extensions().get::<Claim>().cloned() })
+}
+
+/// The bearer token of a request.
+pub(crate) fn bearer(request: &Request) -> Option<&str> {
+    request.header(header::AUTHORIZATION)?.strip_prefix("Bearer ")
+}

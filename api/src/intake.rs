@@ -1,0 +1,58 @@
+//! Webhooks by the thousand: deliveries that come at the same time are kept in one transaction, and each is answered after
+//! its commit.
+
+use std::sync::Arc;
+
+use domain::{
+    Error, Result,
+    seal::Sealer,
+    whatsapp::webhook::{self, Arrival},
+};
+use futures::FutureExt;
+use jobs::{Coalescer, Ledger};
+
+/// At most so many deliveries in one transaction.
+const BATCH: usize = 128;
+
+/// Takes deliveries.
+pub(crate) struct Intake {
+    ledger: Ledger,
+    sealer: Sealer,
+    keeping: Coalescer<Vec<Arrival>, ()>,
+}
+
+impl Intake {
+    pub(crate) fn new(ledger: Ledger, sealer: Sealer) -> Arc<Self> {
+        let keeping = {
+            let ledger = ledger.clone();
+            Coalescer::new(BATCH, 2, move |deliveries: Vec<Vec<Arrival>>| {
+                let ledger = ledger.clone();
+                async move {
+                    let count = deliveries.len();
+                    webhook::keep(&ledger, &deliveries.concat()).await?;
+                    Ok(vec![(); count])
+                }
+                .boxed()
+            })
+        };
+        Arc::new(Self { ledger, sealer, keeping })
+    }
+
+    /// Checks a delivery and keeps it; answered once it is on disk.
+    pub(crate) async fn take(&self, body: &[u8], signature: Option<&str>) -> Result<()> {
+        let delivery = webhook::check(self.ledger.db(), &self.sealer, body, signature).await?;
+        if delivery.dropped > 0 {
+            metrics::counter!("somo_webhook_changes_dropped_total").increment(delivery.dropped as u64);
+            tracing::warn!(dropped = delivery.dropped, "a delivery named numbers that are not its signer's");
+        }
+        if delivery.arrivals.is_empty() {
+            return Ok(());
+        }
+        metrics::counter!("somo_webhook_changes_total").increment(delivery.arrivals.len() as u64);
+        self.keeping.ask(delivery.arrivals).await.ok_or(Error::Unavailable("the delivery could not be kept; deliver it again"))
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}

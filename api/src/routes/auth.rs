@@ -1,0 +1,125 @@
+use std::sync::Arc;
+
+use domain::{
+    Error,
+    auth::{self, Origin, SignedIn},
+};
+use jobs::Ledger;
+use poem::{
+    Request,
+    http::header,
+    web::cookie::{Cookie, CookieJar, SameSite},
+};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+
+use crate::{
+    Guard, Tag,
+    guard::{ACCESS_SECONDS, Caller, Me},
+    problem::Answer,
+};
+
+/// The cookie that renews the access token.
+const REFRESH: &str = "somo_refresh";
+
+pub(crate) struct Auth {
+    pub(crate) ledger: Ledger,
+    pub(crate) guard: Arc<Guard>,
+    /// Whether people come by https.
+    pub(crate) secure: bool,
+}
+
+/// Who signs in.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+struct Login {
+    /// The address.
+    #[oai(validator(min_length = 1, max_length = 254))]
+    email: String,
+    /// The password.
+    #[oai(validator(min_length = 1, max_length = 256))]
+    password: String,
+}
+
+/// Somebody is signed in. The cookie `somo_refresh` renews the token at `/api/auth/refresh`.
+#[derive(Object)]
+struct Access {
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// Seconds.
+    expires_in: i64,
+}
+
+#[derive(ApiResponse)]
+enum LoggedOut {
+    /// Signed out.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi(tag = "Tag::Auth")]
+impl Auth {
+    /// Sign in.
+    #[oai(path = "/auth/login", method = "post", operation_id = "auth_login")]
+    async fn login(&self, request: &Request, cookies: &CookieJar, body: Json<Login>) -> Answer<Json<Access>> {
+        let Login { email, password } = body.0;
+        let signed_in = auth::login(&self.ledger, &email, &password, origin(request)).await?;
+        self.access(cookies, &signed_in)
+    }
+
+    /// Renew the access token with the refresh cookie, which is renewed, too.
+    #[oai(path = "/auth/refresh", method = "post", operation_id = "auth_refresh")]
+    async fn refresh(&self, cookies: &CookieJar) -> Answer<Json<Access>> {
+        let signed_in = auth::refresh(&self.ledger, &refresh_token(cookies)?).await?;
+        self.access(cookies, &signed_in)
+    }
+
+    /// Sign out: the session of the refresh cookie ends.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "auth_logout")]
+    async fn logout(&self, cookies: &CookieJar) -> Answer<LoggedOut> {
+        if let Ok(token) = refresh_token(cookies) {
+            auth::logout(&self.ledger, &token).await?;
+            self.guard.forget();
+        }
+        let mut over = self.cookie(String::new());
+        over.set_max_age(std::time::Duration::ZERO);
+        cookies.add(over);
+        Ok(LoggedOut::Done)
+    }
+
+    /// Who is signed in, and what they may do.
+    #[oai(path = "/me", method = "get", operation_id = "me_get")]
+    async fn me(&self, caller: Caller) -> Answer<Json<Me>> {
+        Ok(Json(caller.0.principal.me.clone()))
+    }
+}
+
+impl Auth {
+    fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
+        cookies.add(self.cookie(signed_in.refresh_token.clone()));
+        let access_token = self.guard.access_token(signed_in)?;
+        Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
+    }
+
+    /// Not readable by scripts, and not sent along from other sites.
+    fn cookie(&self, value: String) -> Cookie {
+        let mut cookie = Cookie::new_with_str(REFRESH, value);
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Strict);
+        cookie.set_secure(self.secure);
+        cookie.set_path("/api/auth");
+        cookie.set_max_age(std::time::Duration::from_secs(30 * 24 * 3600));
+        cookie
+    }
+}
+
+fn refresh_token(cookies: &CookieJar) -> Result<String, Error> {
+    let cookie = cookies.get(REFRESH).map(|cookie| cookie.value_str().to_owned()).filter(|token| !token.is_empty());
+    cookie.ok_or(Error::Unauthorized { code: "no_refresh_cookie", message: "sign in first: there is no refresh cookie" })
+}
+
+fn origin(request: &Request) -> Origin {
+    let user_agent = request.header(header::USER_AGENT).map(|agent| agent.chars().take(300).collect());
+    Origin { address: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()), user_agent }
+}

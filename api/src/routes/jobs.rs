@@ -1,0 +1,256 @@
+use chrono::{DateTime, Utc};
+use domain::{
+    Error,
+    board::{self, Owner},
+    page::Page,
+};
+use jobs::{JobFilter, JobView, Ledger, QueueView};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::conversations::PageInfo;
+use crate::{Tag, guard::Caller, paging, problem::Answer};
+
+pub(crate) struct Jobs {
+    pub(crate) ledger: Ledger,
+}
+
+/// Something that is done in the background.
+#[derive(Object)]
+#[oai(rename = "Job", skip_serializing_if_is_none)]
+struct JobOut {
+    /// Its id.
+    id: Uuid,
+    /// Its queue.
+    queue: String,
+    /// For which one process of the queue, if not for any.
+    route: Option<String>,
+    /// What it does.
+    kind: String,
+    /// With what. Ids only.
+    payload: Value,
+    /// `pending`, `held` (behind an earlier one of its line), `dispatched`, `running`, `done`, `dead` or `cancelled`.
+    state: String,
+    /// 0 (urgent) to 3 (bulk).
+    priority: i16,
+    /// Its line: one at a time, in order.
+    order_key: Option<String>,
+    /// How often it was tried.
+    attempts: i16,
+    /// How often it may be.
+    max_attempts: i16,
+    /// Not before then.
+    run_at: DateTime<Utc>,
+    /// Which process has it.
+    worker: Option<String>,
+    /// How far it is.
+    progress: Option<Value>,
+    /// Why the last attempt failed.
+    last_error: Option<String>,
+    /// When it was asked for.
+    created_at: DateTime<Utc>,
+    /// When the last attempt began.
+    started_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<JobView> for JobOut {
+    fn from(job: JobView) -> Self {
+        let JobView {
+            seq: _,
+            id,
+            tenant_id: _,
+            queue,
+            route,
+            kind,
+            payload,
+            priority,
+            order_key,
+            unique_key: _,
+            run_at,
+            state,
+            attempts,
+            max_attempts,
+            worker,
+            progress,
+            last_error,
+            created_at,
+            started_at,
+            finished_at,
+        } = job;
+        let route = Some(route).filter(|route| !route.is_empty());
+        Self {
+            id,
+            queue,
+            route,
+            kind,
+            payload,
+            state,
+            priority,
+            order_key,
+            attempts,
+            max_attempts,
+            run_at,
+            worker,
+            progress,
+            last_error,
+            created_at,
+            started_at,
+            finished_at,
+        }
+    }
+}
+
+/// Part of the jobs.
+#[derive(Object)]
+struct JobPage {
+    /// Newest first.
+    data: Vec<JobOut>,
+    /// Where the next page begins.
+    page: PageInfo,
+}
+
+/// A queue and its figures.
+#[derive(Object)]
+#[oai(rename = "Queue", skip_serializing_if_is_none)]
+struct QueueOut {
+    /// Its name.
+    name: String,
+    /// Since when it is paused.
+    paused_at: Option<DateTime<Utc>>,
+    /// Waiting, delayed ones included.
+    pending: i64,
+    /// Behind an earlier job of their line.
+    held: i64,
+    /// Released, not yet started.
+    dispatched: i64,
+    /// Running.
+    running: i64,
+    /// Given up.
+    dead: i64,
+    /// How long the longest-waiting due job has waited, in seconds.
+    oldest_pending_seconds: Option<f64>,
+}
+
+impl From<QueueView> for QueueOut {
+    fn from(queue: QueueView) -> Self {
+        let QueueView { name, paused_at, pending, held, dispatched, running, dead, oldest_pending_seconds } = queue;
+        Self { name, paused_at, pending, held, dispatched, running, dead, oldest_pending_seconds: oldest_pending_seconds.map(|age| age.max(0.0)) }
+    }
+}
+
+/// Every queue.
+#[derive(Object)]
+struct QueueList {
+    /// With the figures of the team's own jobs.
+    data: Vec<QueueOut>,
+}
+
+/// Whose jobs.
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+enum JobOwner {
+    /// The team's.
+    Team,
+    /// The installation's own; for admins of its first team.
+    Installation,
+}
+
+#[OpenApi(tag = "Tag::Jobs")]
+impl Jobs {
+    /// Jobs, newest first.
+    #[oai(path = "/jobs", method = "get", operation_id = "jobs_list")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// `{"field":"state","op":"eq","value":"dead"}`, or several under `and`; fields `queue`, `state`, `kind`.
+        #[oai(validator(max_length = 2000))]
+        filter: Query<Option<String>>,
+        /// Whose; the team's by default.
+        owner: Query<Option<JobOwner>>,
+        /// How many, 1 to 200.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u64>>,
+        /// Where the page before ended.
+        #[oai(validator(max_length = 500))]
+        cursor: Query<Option<String>>,
+    ) -> Answer<Json<JobPage>> {
+        let filter = filter.0.as_deref().map(read_filter).transpose()?.unwrap_or_default();
+        let owner = match owner.0 {
+            Some(JobOwner::Installation) => Owner::Installation,
+            Some(JobOwner::Team) | None => Owner::Team,
+        };
+        let page = board::list(&self.ledger, &caller.scope(), owner, filter, paging(limit.0, cursor.0)).await?;
+        let Page { data, next_cursor } = page.map(JobOut::from);
+        Ok(Json(JobPage { data, page: PageInfo { next_cursor } }))
+    }
+
+    /// One job.
+    #[oai(path = "/jobs/:id", method = "get", operation_id = "jobs_get")]
+    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+        Ok(Json(board::get(&self.ledger, &caller.scope(), id.0).await?.into()))
+    }
+
+    /// Run a dead or cancelled job again.
+    #[oai(path = "/jobs/:id/retry", method = "post", operation_id = "jobs_retry")]
+    async fn retry(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+        Ok(Json(board::retry(&self.ledger, &caller.scope(), id.0).await?.into()))
+    }
+
+    /// End an unfinished job. One that runs can't write its effects any more.
+    #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "jobs_cancel")]
+    async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+        Ok(Json(board::cancel(&self.ledger, &caller.scope(), id.0).await?.into()))
+    }
+
+    /// Every queue with the figures of the team's jobs.
+    #[oai(path = "/queues", method = "get", operation_id = "queues_list")]
+    async fn queues(&self, caller: Caller) -> Answer<Json<QueueList>> {
+        let queues = board::queues(&self.ledger, &caller.scope()).await?;
+        Ok(Json(QueueList { data: queues.into_iter().map(QueueOut::from).collect() }))
+    }
+
+    /// Start no more jobs of a queue; those that run finish. For admins of the installation's first team.
+    #[oai(path = "/queues/:name/pause", method = "post", operation_id = "queues_pause")]
+    async fn pause(&self, caller: Caller, name: Path<String>) -> Answer<Json<QueueOut>> {
+        Ok(Json(board::set_paused(&self.ledger, &caller.scope(), &name.0, true).await?.into()))
+    }
+
+    /// Start its jobs again.
+    #[oai(path = "/queues/:name/resume", method = "post", operation_id = "queues_resume")]
+    async fn resume(&self, caller: Caller, name: Path<String>) -> Answer<Json<QueueOut>> {
+        Ok(Json(board::set_paused(&self.ledger, &caller.scope(), &name.0, false).await?.into()))
+    }
+}
+
+/// The part of the filter language that a job list takes: equality on three fields.
+fn read_filter(text: &str) -> Result<JobFilter, Error> {
+    let wrong = |message: &str| Error::field("/filter", "invalid", message);
+    let filter: Value = serde_json::from_str(text).map_err(|_| wrong("is not JSON"))?;
+    let leaves = match &filter["and"] {
+        Value::Array(leaves) => leaves.as_slice(),
+        _ => std::slice::from_ref(&filter),
+    };
+    let mut wanted = JobFilter::default();
+    for leaf in leaves {
+        let (Some(field), Some("eq"), Some(value)) = (leaf["field"].as_str(), leaf["op"].as_str(), leaf["value"].as_str()) else {
+            return Err(wrong(r#"takes {"field":…,"op":"eq","value":…}, or several under "and""#));
+        };
+        let place = match field {
+            "queue" => &mut wanted.queue,
+            "state" => &mut wanted.state,
+            "kind" => &mut wanted.kind,
+            _ => return Err(wrong("knows the fields queue, state and kind")),
+        };
+        if place.replace(value.to_owned()).is_some_and(|before| before != value) {
+            return Err(wrong("asks for two values of one field"));
+        }
+    }
+    Ok(wanted)
+}

@@ -1,0 +1,64 @@
+//! The routes, one file for each group.
+
+mod auth;
+mod conversations;
+mod devices;
+pub(crate) mod health;
+mod jobs;
+mod media;
+mod messages;
+mod statistics;
+mod webhook;
+
+use std::{collections::HashMap, sync::Arc};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    OpenApi,
+    registry::{MetaApi, Registry},
+};
+
+use crate::{Guard, Parts, intake::Intake};
+
+type All = (
+    auth::Auth,
+    health::Health,
+    devices::Devices,
+    messages::Messages,
+    conversations::Conversations,
+    media::Media,
+    webhook::Webhook,
+    statistics::Statistics,
+    jobs::Jobs,
+);
+
+/// Every group.
+pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
+    let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
+    (
+        auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
+        health::Health { db: ledger.db().clone(), transport: transport.clone() },
+        devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
+        messages::Messages { ledger: ledger.clone() },
+        conversations::Conversations { ledger: ledger.clone() },
+        media::Media { ledger: ledger.clone(), store: store.clone() },
+        webhook::Webhook { intake: Intake::new(ledger.clone(), sealer.clone()) },
+        statistics::Statistics { db: ledger.db().clone() },
+        jobs::Jobs { ledger: ledger.clone() },
+    )
+}
+
+/// The same for the document alone: poem-openapi wants values, and asks nothing of them.
+pub(crate) fn documented() -> impl OpenApi {
+    struct Documented;
+    impl OpenApi for Documented {
+        fn meta() -> Vec<MetaApi> {
+            All::meta()
+        }
+        fn register(registry: &mut Registry) {
+            All::register(registry);
+        }
+        fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+    }
+    Documented
+}
