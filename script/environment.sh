@@ -29,3 +29,21 @@ postgres_bin() {
     [[ -n "$found" ]] || found="$(command -v postgres || true)"
     [[ -n "$found" ]] && dirname "$(readlink -f "$found")"
 }
+
+# A Python with the packages of script/requirements.txt, installed once per version of that list.
+python_with_packages() {
+    local list="$ROOT/script/requirements.txt" venv
+    venv="$CARGO_TARGET_DIR/python/$(sha256sum "$list" | cut -c1-12)"
+    if [[ ! -e "$venv/complete" ]]; then
+        mkdir -p "$(dirname "$venv")"
+        # Two scripts at once: the second waits for the first.
+        (
+            flock 9
+            [[ -e "$venv/complete" ]] && exit 0
+            python3 -m venv --clear "$venv" >&2
+            "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" >&2
+            touch "$venv/complete"
+        ) 9>"$venv.lock" || fail "the packages of script/requirements.txt could not be installed: see above"
+    fi
+    echo "$venv/bin/python"
+}
