@@ -1,0 +1,5 @@
+//! The `somo` binary.
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,140 @@
+//! The roles: each runs until the process is told to stop, then lets what it does come to its end.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use config::Settings;
+use jobs::runtime::{Options, Runtime};
+use poem::{
+    Server,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    args,
+    demo::{self, Demo},
+    open::{self, Opened},
+};
+
+/// How long requests and jobs under way may take when the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// API, workers and scheduler in one process.
+pub(crate) async fn serve(mut settings: Settings, demo: bool) -> anyhow::Result<()> {
+    let sandbox = if demo { Some(demo::sandbox().await?) } else { None };
+    if let Some(sandbox) = &sandbox {
+        settings.whatsapp_graph_url = sandbox.url();
+    }
+    let opened = open::all(&settings, true).await?;
+    let server = listen(&settings, &opened).await?;
+    let runtime = work(&settings, &opened, Options::default())?;
+    let background = [
+        tokio::spawn(domain::events::run(opened.ledger.db().clone())),
+        tokio::spawn(scheduler::run(opened.ledger.clone(), Duration::from_secs(1))),
+    ];
+    if let Some(sandbox) = &sandbox {
+        let demo = Demo::seed(&settings, &opened.ledger, &opened.sealer).await?;
+        demo.connect(&sandbox.url(), &settings.public_url).await?;
+        demo.introduce(&sandbox.url(), &settings);
+    } else {
+        tracing::info!("SOMO is at {}, its documentation at {}/docs", settings.public_url, settings.public_url);
+    }
+    until_stopped(server).await?;
+    background.iter().for_each(JoinHandle::abort);
+    runtime.stop(DRAIN).await;
+    Ok(())
+}
+
+/// The HTTP API alone.
+pub(crate) async fn api(settings: Settings) -> anyhow::Result<()> {
+    let opened = open::all(&settings, false).await?;
+    let server = listen(&settings, &opened).await?;
+    tracing::info!("the API is at {}", settings.public_url);
+    until_stopped(server).await
+}
+
+/// Workers alone.
+pub(crate) async fn worker(settings: Settings, worker: args::Worker) -> anyhow::Result<()> {
+    let queues: Vec<String> = match worker.queues.is_empty() {
+        true => jobs::queue::ALL.map(str::to_owned).to_vec(),
+        false => worker.queues,
+    };
+    if let Some(unknown) = queues.iter().find(|name| !jobs::queue::ALL.contains(&name.as_str())) {
+        bail!("there is no queue {unknown}; there are {}", jobs::queue::ALL.join(", "));
+    }
+    let opened = open::all(&settings, false).await?;
+    let runtime = work(&settings, &opened, Options { queues, concurrency: worker.concurrency.into(), ..Options::default() })?;
+    let events = tokio::spawn(domain::events::run(opened.ledger.db().clone()));
+    tracing::info!(name = runtime.name(), "the worker runs");
+    stopped().await?;
+    events.abort();
+    runtime.stop(DRAIN).await;
+    Ok(())
+}
+
+/// The scheduler alone.
+pub(crate) async fn scheduler(settings: Settings) -> anyhow::Result<()> {
+    let opened = open::all(&settings, false).await?;
+    tracing::info!("the scheduler runs");
+    let running = tokio::spawn(scheduler::run(opened.ledger, Duration::from_secs(1)));
+    stopped().await?;
+    running.abort(); // an occurrence half taken is rolled back
+    Ok(())
+}
+
+fn work(settings: &Settings, opened: &Opened, options: Options) -> anyhow::Result<Runtime> {
+    let mailer = match &settings.smtp_url {
+        Some(url) => Some(mail::Mailer::new(url, &settings.mail_from)?),
+        None => None,
+    };
+    let context = workers::Context {
+        ledger: opened.ledger.clone(),
+        sealer: opened.sealer.clone(),
+        channels: workers::Channels::new(&settings.whatsapp_graph_url, &settings.whatsapp_graph_version)?,
+        store: opened.store.clone(),
+        mailer,
+        public_url: settings.public_url.clone(),
+    };
+    Ok(Runtime::start(opened.ledger.clone(), workers::handlers(context), opened.transport.clone(), options))
+}
+
+/// Starts to listen; the server ends, drained, when the process is told to stop.
+async fn listen(settings: &Settings, opened: &Opened) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    let app = api::app(api::Parts {
+        ledger: opened.ledger.clone(),
+        transport: opened.transport.clone(),
+        sealer: opened.sealer.clone(),
+        secret: *settings.secret_key.bytes(),
+        store: opened.store.clone(),
+        public_url: settings.public_url.clone(),
+        max_body: settings.max_body_bytes,
+        figures: api::Figures::install()?,
+    })?;
+    let acceptor = TcpListener::bind(settings.bind).into_acceptor().await;
+    let acceptor = acceptor.with_context(|| format!("can't listen on {}; another program may do so: set SOMO_BIND", settings.bind))?;
+    tracing::debug!(addresses = acceptor.local_addr().len(), "listening");
+    let end = async {
+        if let Err(error) = stopped().await {
+            tracing::error!("signals can't be heard: {error:#}");
+        }
+    };
+    Ok(tokio::spawn(Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(app, end, Some(DRAIN))))
+}
+
+async fn until_stopped(server: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+    server.await.context("the server panicked")?.context("the server ended")
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn stopped() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    Ok(())
+}
