@@ -2,7 +2,7 @@
 //!
 //! Every setting has one name: `database_url` in the file is `SOMO_DATABASE_URL` in the environment. An empty variable counts
 //! as unset. An error names the variable and says what to do, and no error, log or `Debug` text holds a secret.
-//! To add a setting: a field here, its line in [`Settings::from_sources`], and a row in the README.
+//! To add a setting: a field here, its line in `Settings::from_sources`, and a row in the README.
 
 mod secret_key;
 mod sources;

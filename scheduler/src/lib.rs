@@ -3,7 +3,7 @@
 //! A schedule's row says when it is next due. Who moves that time on, from the value it has read, has taken the occurrence; the
 //! occurrence's job is written in the same transaction. So any number of schedulers may run, none waits for another, and
 //! one that dies has either done both or neither. What a schedule runs is in `domain::payloads`; what its calendar
-//! means is in `domain::schedules`. This crate only decides which occurrences are due: [`occurrence`].
+//! means is in `domain::schedules`. This crate only decides which occurrences are due.
 
 mod occurrence;
 
