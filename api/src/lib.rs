@@ -83,7 +83,6 @@ macro_rules! service {
     ($routes:expr) => {
         OpenApiService::new($routes, "SOMO", env!("CARGO_PKG_VERSION"))
             .description("A WhatsApp-native CRM. Every side effect is a job; every failure is a problem with a stable code (RFC 9457).")
-            .server("/api")
             .url_prefix("/api")
     };
 }

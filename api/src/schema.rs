@@ -23,7 +23,7 @@ pub(crate) fn publish(mut document: Value) -> Value {
             if method == "post" && operation.get("security").is_some() {
                 idempotent(operation);
             }
-            if path == "/whatsapp/webhook" && method == "post" {
+            if path == "/api/whatsapp/webhook" && method == "post" {
                 operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" } } } });
             }
         }
@@ -95,9 +95,9 @@ impl Bodies {
         Ok(Self { operations })
     }
 
-    /// Whether the body of a request below `/api` is what its operation takes.
+    /// Whether the body of a request is what its operation takes.
     pub(crate) fn check(&self, method: &Method, path: &str, body: &[u8]) -> Result<(), Problem> {
-        let Some(validator) = path.strip_prefix("/api").and_then(|path| self.validator(method, path)) else { return Ok(()) };
+        let Some(validator) = self.validator(method, path) else { return Ok(()) };
         let body: Value = match serde_json::from_slice(body) {
             Ok(body) => body,
             Err(error) if body.is_empty() => {
