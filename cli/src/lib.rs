@@ -15,7 +15,7 @@ mod open;
 mod roles;
 mod sandbox;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
 use args::{Arguments, Command};
@@ -73,9 +73,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// What these say at `info` is of no use to who runs SOMO; named in `SOMO_LOG`, they are heard all the same.
+const QUIET: &str = "apalis_core=warn,sea_orm_migration=warn,poem::server=warn";
+
 fn log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("SOMO_LOG is not a filter such as info or info,jobs=debug")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{QUIET},{filter}"));
+    let filter = filter.context("SOMO_LOG is not a filter such as info or info,jobs=debug")?;
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
