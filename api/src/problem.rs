@@ -116,19 +116,9 @@ impl ResponseError for Failure {
             Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Db(error) if is_away(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Db(error) if db::is_away(error) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Db(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
-    }
-}
-
-/// Whether the database can't be reached, rather than refusing a statement.
-fn is_away(error: &sea_orm::DbErr) -> bool {
-    use sea_orm::DbErr;
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(_) | DbErr::Query(_) => error.sql_err().is_none() && !error.to_string().contains("error returned from database"),
-        _ => false,
     }
 }
 
@@ -146,7 +136,7 @@ impl Failure {
                 Draft { retry_after: Some(*retry_after), ..draft("too_many_requests", "wait a moment and ask again".into()) }
             }
             Error::Unavailable(what) => Draft { retry_after: Some(1), ..draft("unavailable", (*what).to_owned()) },
-            Error::Db(error) if is_away(error) => {
+            Error::Db(error) if db::is_away(error) => {
                 tracing::warn!(%error, "the database is away");
                 Draft { retry_after: Some(1), ..draft("unavailable", "the database doesn't answer; ask again in a moment".into()) }
             }

@@ -15,7 +15,7 @@ use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
-use sea_orm::{ConnectionTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{ConnectionTrait, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -167,6 +167,28 @@ impl Db {
     /// It gives none.
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.read.execute_unprepared("select 1").await.map(|_| ())
+    }
+}
+
+/// Whether the database can't be reached or is going down, rather than refusing a statement: asking again later makes sense.
+#[must_use]
+pub fn is_away(error: &DbErr) -> bool {
+    let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
+        return matches!(error, DbErr::ConnectionAcquire(_));
+    };
+    let RuntimeErr::SqlxError(inner) = inner else { return matches!(error, DbErr::Conn(_)) };
+    match inner.as_ref() {
+        sqlx::Error::Database(refusal) => {
+            // 08 connection, 53 out of resources, 57P being shut down: PostgreSQL's classes. 5, 6: SQLite is busy or locked.
+            refusal.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "5" || code == "6")
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
     }
 }
 
