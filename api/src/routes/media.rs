@@ -1,14 +1,24 @@
 use std::sync::Arc;
 
-use domain::{Error, entities::MediaId, whatsapp::media};
+use domain::{
+    Error,
+    entities::{DeviceId, MediaId},
+    whatsapp::{
+        media::{self, NewFile},
+        messages::MediaView,
+    },
+};
 use jobs::Ledger;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path as Key};
+use object_store::{ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key};
 use poem::Body;
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    ApiResponse, Multipart, OpenApi,
     param::Path,
-    payload::Binary,
+    payload::{Binary, Json},
+    types::multipart::Upload,
 };
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Tag, guard::Caller, problem::Answer};
 
@@ -32,8 +42,39 @@ enum File {
     ),
 }
 
+/// A file to be sent.
+#[derive(Multipart)]
+struct NewMedia {
+    /// Through which device it will be sent.
+    device_id: DeviceId,
+    /// The file, with its name and type; up to 100 MB.
+    file: Upload,
+}
+
+#[derive(ApiResponse)]
+enum Added {
+    /// The file. Its id goes into a message as `media_id`.
+    #[oai(status = 201)]
+    File(Json<MediaView>),
+}
+
 #[OpenApi(prefix_path = "/whatsapp/media", tag = "Tag::Messages")]
 impl Media {
+    /// Upload a file to be sent.
+    #[oai(path = "/", method = "post", operation_id = "whatsapp_media_create")]
+    async fn create(&self, caller: Caller, form: NewMedia) -> Answer<Added> {
+        let scope = caller.scope();
+        scope.require("messages:send")?;
+        let NewMedia { device_id, file } = form;
+        let id = MediaId::new();
+        let mime_type = file.content_type().unwrap_or("application/octet-stream").chars().take(100).collect();
+        let file_name = file.file_name().map(|name| name.chars().take(200).collect());
+        let key = Key::from(media::storage_key(scope.tenant, id));
+        let (size, sha256) = keep(&self.store, key, file).await.map_err(Error::Internal)?;
+        let new = NewFile { id, device_id, mime_type, file_name, size, sha256 };
+        Ok(Added::File(Json(media::add(&self.ledger, &scope, new).await?)))
+    }
+
     /// A file of a message.
     ///
     /// It is never shown in place: what a customer sends can't run in the panel's origin.
@@ -50,4 +91,22 @@ impl Media {
         let printable = |text: String| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>();
         Ok(File::Bytes(Binary(Body::from_bytes_stream(found.into_stream())), printable(kind), format!("attachment; filename=\"{name}\"")))
     }
+}
+
+/// Streams an upload into the store; its size and SHA-256.
+async fn keep(store: &Arc<dyn ObjectStore>, key: Key, file: Upload) -> anyhow::Result<(u64, String)> {
+    let mut reader = file.into_async_read();
+    let mut writer = BufWriter::new(store.clone(), key);
+    let (mut size, mut sha256, mut part) = (0u64, Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        let read = reader.read(&mut part).await?;
+        if read == 0 {
+            break;
+        }
+        sha256.update(&part[..read]);
+        writer.write_all(&part[..read]).await?;
+        size += read as u64;
+    }
+    writer.shutdown().await?;
+    Ok((size, hex::encode(sha256.finalize())))
 }

@@ -2,11 +2,12 @@
 
 use chrono::Utc;
 use db::Db;
-use entities::{MediaId, MediaState, TenantId, whatsapp_media as table};
-use sea_orm::{ColumnTrait, ExprTrait, ConnectionTrait, EntityTrait, QueryFilter, prelude::Expr};
+use entities::{DeviceId, MediaId, MediaState, TenantId, whatsapp_media as table};
+use jobs::Ledger;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, ExprTrait, EntityTrait, QueryFilter, prelude::Expr};
 use serde_json::json;
 
-use super::messages::MediaView;
+use super::{devices, messages::MediaView};
 use crate::{
     Error, Result, Scope,
     engine::{Event, Write},
@@ -79,6 +80,55 @@ pub async fn uploaded(write: &Write<'_>, id: MediaId, provider_media_id: &str) -
         .exec(&***write)
         .await?;
     Ok(())
+}
+
+/// A file of the team's own, to be sent. Its bytes are in the store already: one that is never sent after a crash is only
+/// a file that nobody knows.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Its id, which its key in the store was made of.
+    pub id: MediaId,
+    /// Through which device it will be sent.
+    pub device_id: DeviceId,
+    /// Its type, e.g. `image/png`.
+    pub mime_type: String,
+    /// Its name.
+    pub file_name: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, in hex.
+    pub sha256: String,
+}
+
+/// Adds a file to be sent.
+///
+/// # Errors
+/// [`Error::Invalid`] for an unknown device; the database's.
+pub async fn add(ledger: &Ledger, scope: &Scope, new: NewFile) -> Result<MediaView> {
+    scope.require("messages:send")?;
+    let NewFile { id, device_id, mime_type, file_name, size, sha256 } = new;
+    let write = Write::begin(ledger, scope).await?;
+    devices::row(&**write, scope.tenant, device_id).await.map_err(|error| match error {
+        Error::NotFound(_) => Error::field("/device_id", "not_found", "there is no such device"),
+        other => other,
+    })?;
+    let row = table::ActiveModel {
+        id: Set(id),
+        tenant_id: Set(scope.tenant),
+        device_id: Set(device_id),
+        mime_type: Set(Some(mime_type)),
+        file_name: Set(file_name),
+        size: Set(Some(i64::try_from(size).unwrap_or(i64::MAX))),
+        sha256: Set(Some(sha256)),
+        state: Set(MediaState::Stored),
+        storage_key: Set(Some(storage_key(scope.tenant, id))),
+        created_at: Set(Utc::now()),
+        updated_at: Set(Utc::now()),
+        ..Default::default()
+    };
+    let row = table::Entity::insert(row).exec_with_returning(&**write).await?;
+    write.record(Event { topic: "media", subject_id: id.0, action: "created", data: json!({ "size": size }) }).await?;
+    write.commit(MediaView::from(row)).await
 }
 
 /// The file can't be had.

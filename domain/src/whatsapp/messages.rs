@@ -18,7 +18,7 @@ use whatsapp::{
     phone,
 };
 
-use super::{conversations, devices};
+use super::{conversations, devices, media};
 use crate::{
     Error, FieldError, Result, Scope,
     engine::{Event, Write},
@@ -198,6 +198,13 @@ pub async fn send(ledger: &Ledger, scope: &Scope, new: MessageSend) -> Result<Me
         }
         Err(other) => return Err(other),
     };
+    if let Some(id) = content.media().and_then(|file| file.media_id) {
+        let ready = media::row(&ledger.db().read, scope.tenant, MediaId(id)).await?.is_some_and(|row| row.state == MediaState::Stored);
+        if !ready {
+            let pointer = format!("/{}/media_id", content.kind.as_str());
+            faults.push(FieldError { pointer, code: "not_found", message: "there is no such file; upload it first".into() });
+        }
+    }
     let (Some(chat), Some(device), true) = (chat, device, faults.is_empty()) else { return Err(Error::Invalid(faults)) };
     sendable(&device, content.kind)?;
 
@@ -359,7 +366,7 @@ pub async fn of_conversation(db: &Db, scope: &Scope, conversation: ConversationI
     conversations::get(db, scope, conversation).await?;
     let mut find = table::Entity::find()
         .filter(table::Column::TenantId.eq(scope.tenant).and(table::Column::ConversationId.eq(conversation)));
-    if let Some((at, id)) = paging.after::<(DateTime<Utc>, MessageId)>()? {
+    if let Some((Some(at), id)) = paging.after_time::<MessageId>()? {
         find = find.filter(table::Column::CreatedAt.lt(at).or(table::Column::CreatedAt.eq(at).and(table::Column::Id.lt(id))));
     }
     let find = find.order_by_desc(table::Column::CreatedAt).order_by_desc(table::Column::Id).limit(paging.limit + 1);
