@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::{
     guard::{Guard, bearer},
-    problem::{Draft, Failure, internal, of_error, too_large},
-    schema::Bodies,
+    operations::Operations,
+    problem::{Draft, Failure, internal, of_error, too_large, unauthorized},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,11 +30,14 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// WhatsApp takes documents of up to 100 MB; the rest is the form around it.
+const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
+
 /// Wraps the app.
 pub(crate) struct Edge {
     pub(crate) ledger: Ledger,
     pub(crate) guard: Arc<Guard>,
-    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) operations: Arc<Operations>,
     pub(crate) max_body: usize,
 }
 
@@ -42,8 +45,8 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, guard, bodies, max_body } = self;
-        Edged { inner, edge: Edge { ledger: ledger.clone(), guard: guard.clone(), bodies: bodies.clone(), max_body: *max_body } }
+        let Self { ledger, guard, operations, max_body } = self;
+        Edged { inner, edge: Edge { ledger: ledger.clone(), guard: guard.clone(), operations: operations.clone(), max_body: *max_body } }
     }
 }
 
@@ -73,12 +76,17 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         };
         let status = response.status();
         let millis = began.elapsed().as_secs_f64() * 1000.0;
-        metrics::counter!("somo_http_requests_total", "method" => method.as_str().to_owned(), "status" => status.as_str().to_owned()).increment(1);
+        metrics::counter!("somo_http_requests_total", "method" => label(&method), "status" => status.as_str().to_owned()).increment(1);
         metrics::histogram!("somo_http_request_seconds").record(millis / 1000.0);
         if status.is_server_error() {
             span.in_scope(|| tracing::warn!(status = status.as_u16(), ms = millis, "answered"));
         } else {
             span.in_scope(|| tracing::debug!(status = status.as_u16(), ms = millis, "answered"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(allowed) = HeaderValue::from_str(&self.edge.operations.allowed(&path))
+        {
+            response.headers_mut().insert(header::ALLOW, allowed);
         }
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&id) {
@@ -92,9 +100,20 @@ impl<E: Endpoint> Endpoint for Edged<E> {
 
 impl<E: Endpoint> Edged<E> {
     async fn answer(&self, mut request: Request) -> Result<Response> {
-        let body = match takes_json(&request) {
-            false => None,
-            true => {
+        // Neither database keeps a NUL in a text.
+        if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
+            return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
+        }
+        if is_upload(&request) {
+            return match length(&request) {
+                Some(length) if length <= MAX_UPLOAD => self.inner.call(request).await.map(IntoResponse::into_response),
+                Some(_) => Ok(self.refuse(&request, too_large())),
+                // Without a length nobody knows how much of the disk it would take.
+                None => Ok(self.refuse(&request, Draft::new(StatusCode::LENGTH_REQUIRED, "length_required", "an upload needs a Content-Length"))),
+            };
+        }
+        let body = match *request.method() {
+            Method::POST | Method::PUT | Method::PATCH => {
                 let read = request.take_body().into_bytes_limit(self.edge.max_body);
                 let bytes = match tokio::time::timeout(BODY_PATIENCE, read).await {
                     Ok(Ok(bytes)) => bytes,
@@ -105,8 +124,9 @@ impl<E: Endpoint> Edged<E> {
                 request.set_body(Body::from_bytes(bytes.clone()));
                 Some(bytes)
             }
+            _ => None,
         };
-        let key = request.header(IDEMPOTENCY_KEY).filter(|_| *request.method() == Method::POST).map(str::to_owned);
+        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| *request.method() == Method::POST).cloned();
         match (key, bearer(&request).map(str::to_owned)) {
             (Some(key), Some(token)) => self.once(request, &key, &token, body.unwrap_or_default()).await,
             _ => self.checked(request, body).await,
@@ -119,11 +139,13 @@ impl<E: Endpoint> Edged<E> {
 
     /// Hands over what matches the document.
     async fn checked(&self, request: Request, body: Option<bytes::Bytes>) -> Result<Response> {
-        if let Some(body) = body
-            && let Err(draft) = self.edge.bodies.check(request.method(), request.uri().path(), &body)
+        let operation = self.edge.operations.find(request.method(), request.uri().path());
+        if let (Some(operation), Some(body)) = (operation, body)
+            && let Err(draft) = operation.check(request.content_type(), &body)
         {
             // Who isn't signed in learns nothing of what a body should look like.
-            if let Some(token) = bearer(&request) {
+            if operation.secured {
+                let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
                 self.edge.guard.principal(token).await.map_err(Failure)?;
             }
             return Ok(self.refuse(&request, draft));
@@ -132,12 +154,12 @@ impl<E: Endpoint> Edged<E> {
     }
 
     /// The same key gets the same answer.
-    async fn once(&self, mut request: Request, key: &str, token: &str, body: bytes::Bytes) -> Result<Response> {
+    async fn once(&self, mut request: Request, key: &HeaderValue, token: &str, body: bytes::Bytes) -> Result<Response> {
         let principal = self.edge.guard.principal(token).await.map_err(Failure)?;
-        if key.is_empty() || key.len() > 255 {
-            let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", "Idempotency-Key takes 1 to 255 characters");
+        let Some(key) = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())) else {
+            let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", "Idempotency-Key takes 1 to 255 ASCII characters");
             return Ok(self.refuse(&request, draft));
-        }
+        };
         let actor = principal.scope(None).actor.parts().1.unwrap_or_default();
         let tenant = principal.me.tenant.id;
         let what = format!("{} {}\n", request.method(), request.uri());
@@ -145,7 +167,9 @@ impl<E: Endpoint> Edged<E> {
         let claim = match idempotency::begin(&self.edge.ledger, tenant, actor, key, &fingerprint).await.map_err(Failure)? {
             Begun::Fresh(claim) => claim,
             Begun::Replay { status, body } => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+                let planned = || self.edge.operations.find(request.method(), request.uri().path()).map(|operation| operation.success);
+                // Without a status, whoever did the work died between its commit and the answer.
+                let status = status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(planned).unwrap_or(StatusCode::OK);
                 let mut response = match body {
                     serde_json::Value::Null => Response::builder().status(status).finish(),
                     body => poem::web::Json(body).with_status(status).into_response(),
@@ -165,7 +189,7 @@ impl<E: Endpoint> Edged<E> {
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(claim.clone());
         let id = request_id(&request);
-        let answered = self.checked(request, Some(body).filter(|body| !body.is_empty())).await;
+        let answered = self.checked(request, Some(body)).await;
         let response = answered.unwrap_or_else(|error| of_error(&error).into_response(&id));
         let (status, (parts, body)) = (response.status(), response.into_parts());
         let bytes = body.into_bytes().await.unwrap_or_default();
@@ -176,6 +200,15 @@ impl<E: Endpoint> Edged<E> {
         }
         Ok(Response::from_parts(parts, Body::from_bytes(bytes)))
     }
+}
+
+/// A file and the form around it: streamed to the disk by its handler, and not read here.
+fn is_upload(request: &Request) -> bool {
+    *request.method() == Method::POST && request.uri().path() == "/api/whatsapp/media" && request.content_type().is_some_and(|kind| kind.starts_with("multipart/"))
+}
+
+fn length(request: &Request) -> Option<u64> {
+    request.header(header::CONTENT_LENGTH)?.parse().ok()
 }
 
 /// The request's own id when it brings a harmless one; the same for everybody who asks.
@@ -193,8 +226,8 @@ fn request_id(request: &Request) -> String {
 #[derive(Clone)]
 struct RequestId(String);
 
-/// Whether the body is to be read here: all but uploads.
-fn takes_json(request: &Request) -> bool {
-    let bodied = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
-    bodied && !request.content_type().is_some_and(|kind| kind.starts_with("multipart/"))
+/// A label of figures: strangers may call methods anything.
+fn label(method: &Method) -> String {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if known.contains(method) { method.as_str().to_owned() } else { "other".into() }
 }

@@ -214,5 +214,6 @@ async fn caller(request: &Request, bearer: Bearer) -> poem::Result<Asking> {
 
 /// The bearer token of a request.
 pub(crate) fn bearer(request: &Request) -> Option<&str> {
-    request.header(header::AUTHORIZATION)?.strip_prefix("Bearer ")
+    let (scheme, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

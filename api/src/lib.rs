@@ -3,17 +3,18 @@
 //!
 //! - [`app`] puts the routes together; one file for each group of them under [`routes`].
 //! - `edge` is what every request passes, `guard` says who is asking, `problem` is what every failure becomes,
-//!   `schema` publishes the document and holds bodies to it.
+//!   `document` publishes what there is, `operations` holds requests to it.
 //!
 //! To add a route: a method in its group's file, with a literal operation id; `somo openapi` writes the document anew.
 
+mod document;
 mod edge;
 mod figures;
 mod guard;
 mod intake;
+mod operations;
 mod problem;
 mod routes;
-mod schema;
 
 use std::sync::Arc;
 
@@ -83,6 +84,8 @@ macro_rules! service {
     ($routes:expr) => {
         OpenApiService::new($routes, "SOMO", env!("CARGO_PKG_VERSION"))
             .description("A WhatsApp-native CRM. Every side effect is a job; every failure is a problem with a stable code (RFC 9457).")
+            .license("Apache-2.0")
+            .server("/")
             .url_prefix("/api")
     };
 }
@@ -94,7 +97,7 @@ macro_rules! service {
 #[must_use]
 pub fn document() -> Value {
     let service = service!(routes::documented());
-    schema::sorted(schema::publish(serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON")))
+    document::publish(serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON"))
 }
 
 /// The whole app. To be called inside a runtime: the webhook intake has tasks of its own, which end with it.
@@ -103,7 +106,7 @@ pub fn document() -> Value {
 /// The document has a schema that can't be checked against.
 pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + use<>> {
     let document = document();
-    let bodies = Arc::new(schema::Bodies::of(&document)?);
+    let operations = Arc::new(operations::Operations::of(&document)?);
     let guard = Arc::new(Guard::new(parts.ledger.clone(), &parts.secret));
     let service = service!(routes::all(&parts, &guard));
     let docs = service.swagger_ui_html().replace(&service.spec(), &document.to_string());
@@ -111,7 +114,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let yaml = serde_yaml::to_string(&document)?;
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let text = |content: String, kind: &'static str| make_sync(move |_| content.clone().with_content_type(kind).into_response());
-    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), bodies, max_body: parts.max_body };
+    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body };
     Ok(Route::new()
         .at("/api/openapi.json", text(json, "application/json"))
         .at("/api/openapi.yaml", text(yaml, "application/yaml"))

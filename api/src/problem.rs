@@ -175,12 +175,12 @@ pub(crate) fn of_error(error: &poem::Error) -> Draft {
         return at("", reason);
     }
     if error.is::<ContentTypeError>() {
-        return Draft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send the body as application/json");
+        return unsupported_media_type();
     }
     match error.status() {
         StatusCode::NOT_FOUND => Draft::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; /docs lists what there is"),
         StatusCode::METHOD_NOT_ALLOWED => Draft::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path doesn't take this method"),
-        StatusCode::UNAUTHORIZED => Draft::new(StatusCode::UNAUTHORIZED, "unauthorized", "sign in, or send a valid token as Authorization: Bearer …"),
+        StatusCode::UNAUTHORIZED => unauthorized(),
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         status if status.is_client_error() => Draft::new(status, "bad_request", "the request can't be read"),
         StatusCode::SERVICE_UNAVAILABLE => Draft::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "ask again in a moment"),
@@ -189,6 +189,14 @@ pub(crate) fn of_error(error: &poem::Error) -> Draft {
             internal()
         }
     }
+}
+
+pub(crate) fn unauthorized() -> Draft {
+    Draft::new(StatusCode::UNAUTHORIZED, "unauthorized", "sign in, or send a valid token as Authorization: Bearer …")
+}
+
+pub(crate) fn unsupported_media_type() -> Draft {
+    Draft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send the body as application/json")
 }
 
 pub(crate) fn too_large() -> Draft {

@@ -28,8 +28,8 @@ pub enum Begun {
     Fresh(Claim),
     /// The answer.
     Replay {
-        /// Its HTTP status.
-        status: u16,
+        /// Its HTTP status; `None` when it was kept with the work, and nobody lived to give it.
+        status: Option<u16>,
         /// Its body.
         body: Value,
     },
@@ -69,7 +69,7 @@ pub async fn begin(ledger: &Ledger, tenant: TenantId, actor: Uuid, key: &str, fi
         match table::Entity::find().filter(of(tenant, &claim)).one(&*tx).await? {
             Some(row) if row.fingerprint != fingerprint => Begun::Mismatch,
             Some(table::Model { response: Some(body), status, .. }) => {
-                Begun::Replay { status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200), body }
+                Begun::Replay { status: status.and_then(|status| u16::try_from(status).ok()), body }
             }
             Some(row) if row.locked_until > now => Begun::InFlight,
             _ => {

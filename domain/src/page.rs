@@ -1,6 +1,7 @@
 //! Pages of a list, by keyset: a cursor names the last row seen, so that rows written meanwhile shift nothing.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
@@ -23,15 +24,38 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+fn invalid() -> Error {
+    Error::field("/cursor", "invalid", "is not a cursor of this list; leave it out to start at the beginning")
+}
+
+/// Whether every database can keep a time: years of four digits.
+#[must_use]
+pub fn plausible(at: DateTime<Utc>) -> bool {
+    (1..=9999).contains(&at.year())
+}
+
+/// Where a list in the order of a time stands: rows without one come last.
+pub type Moment<I> = (Option<DateTime<Utc>>, I);
+
 impl Paging {
     /// Where it begins.
     ///
     /// # Errors
     /// The cursor is not one of this list.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Error> {
-        let invalid = || Error::field("/cursor", "invalid", "is not a cursor of this list; leave it out to start at the beginning");
         let decode = |cursor: &String| BASE64.decode(cursor).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(invalid);
         self.cursor.as_ref().map(decode).transpose()
+    }
+
+    /// [`Paging::after`] for a list in the order of a time.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn after_time<I: DeserializeOwned>(&self) -> Result<Option<Moment<I>>, Error> {
+        match self.after::<Moment<I>>()? {
+            Some((Some(at), _)) if !plausible(at) => Err(invalid()),
+            other => Ok(other),
+        }
     }
 
     /// The page made of up to `limit + 1` rows that were read.

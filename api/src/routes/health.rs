@@ -5,7 +5,7 @@ use jobs::{Ledger, Transport};
 use poem::{IntoResponse, Response, http::StatusCode};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 
-use crate::{Figures, Tag};
+use crate::{Figures, Tag, problem::Answer};
 
 pub(crate) struct Health {
     pub(crate) db: Db,
@@ -55,8 +55,8 @@ enum Readiness {
 impl Health {
     /// Whether the process lives.
     #[oai(path = "/live", method = "get", operation_id = "health_live")]
-    async fn live(&self) -> Json<Live> {
-        Json(Live { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() })
+    async fn live(&self) -> Answer<Json<Live>> {
+        Ok(Json(Live { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() }))
     }
 
     /// Whether the database and the delivery of jobs answer.

@@ -193,19 +193,34 @@ impl Jobs {
 
     /// One job.
     #[oai(path = "/jobs/:id", method = "get", operation_id = "jobs_get")]
-    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+    async fn get(
+        &self,
+        caller: Caller,
+        /// Which job.
+        id: Path<Uuid>,
+    ) -> Answer<Json<JobOut>> {
         Ok(Json(board::get(&self.ledger, &caller.scope(), id.0).await?.into()))
     }
 
     /// Run a dead or cancelled job again.
     #[oai(path = "/jobs/:id/retry", method = "post", operation_id = "jobs_retry")]
-    async fn retry(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+    async fn retry(
+        &self,
+        caller: Caller,
+        /// Which job.
+        id: Path<Uuid>,
+    ) -> Answer<Json<JobOut>> {
         Ok(Json(board::retry(&self.ledger, &caller.scope(), id.0).await?.into()))
     }
 
     /// End an unfinished job. One that runs can't write its effects any more.
     #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "jobs_cancel")]
-    async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Answer<Json<JobOut>> {
+    async fn cancel(
+        &self,
+        caller: Caller,
+        /// Which job.
+        id: Path<Uuid>,
+    ) -> Answer<Json<JobOut>> {
         Ok(Json(board::cancel(&self.ledger, &caller.scope(), id.0).await?.into()))
     }
 
@@ -218,13 +233,23 @@ impl Jobs {
 
     /// Start no more jobs of a queue; those that run finish. For admins of the installation's first team.
     #[oai(path = "/queues/:name/pause", method = "post", operation_id = "queues_pause")]
-    async fn pause(&self, caller: Caller, name: Path<String>) -> Answer<Json<QueueOut>> {
+    async fn pause(
+        &self,
+        caller: Caller,
+        /// Which queue, e.g. `whatsapp-send`.
+        name: Path<String>,
+    ) -> Answer<Json<QueueOut>> {
         Ok(Json(board::set_paused(&self.ledger, &caller.scope(), &name.0, true).await?.into()))
     }
 
     /// Start its jobs again.
     #[oai(path = "/queues/:name/resume", method = "post", operation_id = "queues_resume")]
-    async fn resume(&self, caller: Caller, name: Path<String>) -> Answer<Json<QueueOut>> {
+    async fn resume(
+        &self,
+        caller: Caller,
+        /// Which queue.
+        name: Path<String>,
+    ) -> Answer<Json<QueueOut>> {
         Ok(Json(board::set_paused(&self.ledger, &caller.scope(), &name.0, false).await?.into()))
     }
 }
@@ -250,6 +275,9 @@ fn read_filter(text: &str) -> Result<JobFilter, Error> {
         };
         if place.replace(value.to_owned()).is_some_and(|before| before != value) {
             return Err(wrong("asks for two values of one field"));
+        }
+        if value.contains('\0') {
+            return Err(wrong("takes no NUL character"));
         }
     }
     Ok(wanted)

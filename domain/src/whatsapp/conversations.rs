@@ -139,7 +139,7 @@ pub async fn list(db: &Db, scope: &Scope, wanted: Wanted, paging: Paging) -> Res
     if let Some(contact) = contact_id {
         find = find.filter(table::Column::ContactId.eq(contact));
     }
-    if let Some((at, id)) = paging.after::<(Option<DateTime<Utc>>, ConversationId)>()? {
+    if let Some((at, id)) = paging.after_time::<ConversationId>()? {
         let (last, same) = (table::Column::LastMessageAt, table::Column::Id.lt(id));
         find = find.filter(match at {
             Some(at) => last.lt(at).or(last.eq(at).and(same)).or(last.is_null()),

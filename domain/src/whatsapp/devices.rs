@@ -96,7 +96,33 @@ pub struct DeviceUpdate {
     #[oai(validator(min_length = 1, max_length = 1000))]
     pub access_token: Option<String>,
     /// How fast it sends.
-    pub settings: Option<DeviceSettings>,
+    pub settings: Option<DeviceSettingsUpdate>,
+}
+
+/// Changes to how fast a device sends; what is absent stays.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename = "WhatsAppDeviceSettingsUpdate", deny_unknown_fields)]
+pub struct DeviceSettingsUpdate {
+    /// Messages per second from the number, 0.1 to 1000.
+    #[oai(validator(minimum(value = "0.1"), maximum(value = "1000")))]
+    pub per_second: Option<f64>,
+    /// Messages per second to one customer, 0.01 to 1000. Meta allows one in six seconds.
+    #[oai(validator(minimum(value = "0.01"), maximum(value = "1000")))]
+    pub pair_per_second: Option<f64>,
+    /// How many may go to one customer at once, 1 to 1000.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    pub pair_burst: Option<u32>,
+}
+
+impl DeviceSettingsUpdate {
+    fn onto(self, before: &DeviceSettings) -> DeviceSettings {
+        let Self { per_second, pair_per_second, pair_burst } = self;
+        DeviceSettings {
+            per_second: per_second.unwrap_or(before.per_second),
+            pair_per_second: pair_per_second.unwrap_or(before.pair_per_second),
+            pair_burst: pair_burst.unwrap_or(before.pair_burst),
+        }
+    }
 }
 
 /// What Meta's developer console shows of a Cloud number.
@@ -201,6 +227,8 @@ pub async fn create(ledger: &Ledger, sealer: &Sealer, scope: &Scope, new: Device
         return Err(Error::Invalid(faults));
     };
     let write = Write::begin(ledger, scope).await?;
+    // One at a time, or two at once would both find room.
+    entities::tenant::Entity::find_by_id(scope.tenant).lock(LockType::NoKeyUpdate).one(&**write).await?;
     if table::Entity::find().filter(live(scope.tenant)).count(&**write).await? >= LIMIT {
         return Err(Error::conflict("device_limit", format!("a team may have {LIMIT} numbers; delete one first")));
     }
@@ -294,7 +322,8 @@ pub async fn update(ledger: &Ledger, sealer: &Sealer, scope: &Scope, id: DeviceI
         next.name = Set(name.trim().to_owned());
     }
     if let Some(settings) = settings {
-        next.settings = Set(json!(settings));
+        let before = serde_json::from_value(device.settings.clone()).unwrap_or_default();
+        next.settings = Set(json!(settings.onto(&before)));
     }
     if let Some(access_token) = access_token {
         let secrets = Secrets { access_token, ..Secrets::open(sealer, &device)? };

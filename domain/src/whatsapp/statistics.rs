@@ -12,7 +12,7 @@ use poem_openapi::Object;
 use sea_orm::{ColumnTrait, ExprTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Scope};
+use crate::{Error, Result, Scope, page::plausible};
 
 /// What happened through a device in an hour or day.
 #[derive(Clone, Debug, PartialEq, Object, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ async fn compute(ledger: &Ledger, period: Period, tenant: Option<TenantId>, star
 /// The figures of a time, oldest first; those of one device when it is given. At most 2,000.
 ///
 /// # Errors
-/// The database's.
+/// [`Error::Invalid`]; the database's.
 pub async fn list(
     db: &Db,
     scope: &Scope,
@@ -157,6 +157,11 @@ pub async fn list(
     to: DateTime<Utc>,
 ) -> Result<Vec<Statistic>> {
     scope.require("messages:read")?;
+    for (at, pointer) in [(from, "/from"), (to, "/to")] {
+        if !plausible(at) {
+            return Err(Error::field(pointer, "invalid", "is not in a year of four digits"));
+        }
+    }
     let mut find = table::Entity::find()
         .filter(table::Column::TenantId.eq(scope.tenant).and(table::Column::Period.eq(period.as_str())))
         .filter(table::Column::StartsAt.gte(from).and(table::Column::StartsAt.lt(to)));

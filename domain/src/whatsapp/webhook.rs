@@ -64,7 +64,8 @@ pub async fn is_verify_token(db: &Db, token: &str) -> Result<bool> {
 pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str>) -> Result<Delivery> {
     const WRONG: Error = Error::Unauthorized { code: "invalid_signature", message: "X-Hub-Signature-256 does not sign this body with a known app secret" };
     let signature = signature.ok_or(WRONG)?;
-    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let mut json: Option<Value> = serde_json::from_slice(body).ok();
+    json.iter_mut().for_each(without_nul);
     let parts: Vec<(Value, Change)> = json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change))).collect();
     let devices = candidates(db, &parts).await?;
 
@@ -105,6 +106,21 @@ pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str
     Ok(delivery)
 }
 
+/// PostgreSQL keeps no NUL in a text, and a delivery that was refused for one would come again for a week.
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(parts) => parts.iter_mut().for_each(without_nul),
+        Value::Object(members) => {
+            members.values_mut().for_each(without_nul);
+            if members.keys().any(|name| name.contains('\0')) {
+                *members = std::mem::take(members).into_iter().map(|(name, member)| (name.replace('\0', "\u{fffd}"), member)).collect();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What is about one chat is handled in its order; the rest of a device, too.
 fn line(device: DeviceId, event: &Event) -> String {
     let chat = match event {
@@ -128,7 +144,8 @@ async fn candidates(db: &Db, parts: &[(Value, Change)]) -> Result<Vec<whatsapp_d
     let accounts: BTreeSet<&str> =
         parts.iter().filter(|(_, change)| !known(&change.phone_number_id)).filter_map(|(_, change)| change.business_account_id.as_deref()).collect();
     if !accounts.is_empty() {
-        devices.extend(live().filter(Column::BusinessAccountId.is_in(accounts)).limit(GUESSES).all(&db.read).await?);
+        // The oldest first: nobody pushes them out by claiming their account, too.
+        devices.extend(live().filter(Column::BusinessAccountId.is_in(accounts)).order_by_asc(Column::Id).limit(GUESSES).all(&db.read).await?);
     }
     if devices.is_empty() {
         devices = live().order_by_desc(Column::Id).limit(GUESSES).all(&db.read).await?;
