@@ -29,6 +29,7 @@ const EVERYWHERE: [(&str, &str); 5] = [
 /// The document as it is published.
 pub(crate) fn publish(mut document: Value) -> Value {
     document["openapi"] = json!("3.1.0");
+    document["info"]["license"] = json!({ "name": "Apache License 2.0", "identifier": "Apache-2.0" });
     document["components"]["securitySchemes"][COOKIE] = json!({
         "type": "apiKey", "in": "cookie", "name": "somo_refresh",
         "description": "Set by a sign-in; renewed with every use.",
@@ -72,7 +73,7 @@ fn complete(method: &str, operation: &mut Value) {
             answer["headers"]["Retry-After"] = json!({ "description": "Seconds.", "schema": { "type": "integer" } });
         }
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         if parameter["description"].is_null() {
             parameter["description"] = parameter["schema"]["title"].clone();
         }
@@ -85,7 +86,7 @@ fn complete(method: &str, operation: &mut Value) {
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
             "description": "Your own name for this request. Sent again within 24 hours, it gets the same answer and nothing is done twice.",
         });
-        match operation["parameters"].as_array_mut() {
+        match operation.get_mut("parameters").and_then(Value::as_array_mut) {
             Some(parameters) => parameters.push(header),
             None => operation["parameters"] = json!([header]),
         }
@@ -119,7 +120,7 @@ fn taken(document: &Value) -> BTreeSet<String> {
 fn close(schema: &mut Value) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let defaulted: Vec<Value> = properties.iter().filter(|(_, member)| member.get("default").is_some()).map(|(name, _)| json!(name)).collect();
-    if let Some(required) = schema["required"].as_array_mut() {
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|name| !defaulted.contains(name));
     }
     schema["additionalProperties"] = json!(false);

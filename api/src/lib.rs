@@ -84,7 +84,6 @@ macro_rules! service {
     ($routes:expr) => {
         OpenApiService::new($routes, "SOMO", env!("CARGO_PKG_VERSION"))
             .description("A WhatsApp-native CRM. Every side effect is a job; every failure is a problem with a stable code (RFC 9457).")
-            .license("Apache-2.0")
             .server("/")
             .url_prefix("/api")
     };

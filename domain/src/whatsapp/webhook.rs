@@ -64,8 +64,7 @@ pub async fn is_verify_token(db: &Db, token: &str) -> Result<bool> {
 pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str>) -> Result<Delivery> {
     const WRONG: Error = Error::Unauthorized { code: "invalid_signature", message: "X-Hub-Signature-256 does not sign this body with a known app secret" };
     let signature = signature.ok_or(WRONG)?;
-    let mut json: Option<Value> = serde_json::from_slice(body).ok();
-    json.iter_mut().for_each(without_nul);
+    let json: Option<Value> = serde_json::from_slice(body).ok();
     let parts: Vec<(Value, Change)> = json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change))).collect();
     let devices = candidates(db, &parts).await?;
 
@@ -104,21 +103,6 @@ pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str
         }
     }
     Ok(delivery)
-}
-
-/// PostgreSQL keeps no NUL in a text, and a delivery that was refused for one would come again for a week.
-fn without_nul(value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
-        Value::Array(parts) => parts.iter_mut().for_each(without_nul),
-        Value::Object(members) => {
-            members.values_mut().for_each(without_nul);
-            if members.keys().any(|name| name.contains('\0')) {
-                *members = std::mem::take(members).into_iter().map(|(name, member)| (name.replace('\0', "\u{fffd}"), member)).collect();
-            }
-        }
-        _ => {}
-    }
 }
 
 /// What is about one chat is handled in its order; the rest of a device, too.
