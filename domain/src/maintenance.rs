@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use jobs::Ledger;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::Result;
 
@@ -16,6 +16,9 @@ const KEYS: TimeDelta = TimeDelta::hours(24);
 const SESSIONS: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Rate limits that have recovered and worker processes that were killed are forgotten after so long.
+const SILENT: TimeDelta = TimeDelta::days(1);
 
 /// Rows at once.
 const BATCH: i64 = 1000;
@@ -35,12 +38,14 @@ pub struct Purged {
     pub sessions: u64,
 }
 
-/// Deletes finished jobs, ingested deliveries, old answers and old sessions.
+/// Deletes finished jobs, ingested deliveries, old answers and old sessions, and what else nobody asks for any more.
 ///
 /// # Errors
 /// The database's; what was deleted before stays deleted.
 pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     let now = Utc::now();
+    delete(ledger, "job_workers", "name", "seen_at", now - SILENT).await?;
+    delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
     let mut jobs = 0;
     for _ in 0..ROUNDS {
         let gone = ledger.trim(JOBS, BATCH).await?;
@@ -58,12 +63,12 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
 }
 
 /// Deletes the rows of `table` whose `time` is before `until`, found by their `key`.
-async fn delete(ledger: &Ledger, table: &str, key: &str, time: &str, until: DateTime<Utc>) -> Result<u64> {
+async fn delete(ledger: &Ledger, table: &str, key: &str, time: &str, until: impl Into<Value>) -> Result<u64> {
     let batch = format!("delete from {table} where ({key}) in (select {key} from {table} where {time} < $1 order by {time} limit $2)");
-    let db = ledger.db();
+    let (db, until) = (ledger.db(), until.into());
     let mut deleted = 0;
     for _ in 0..ROUNDS {
-        let batch = Statement::from_sql_and_values(db.backend(), &batch, [until.into(), BATCH.into()]);
+        let batch = Statement::from_sql_and_values(db.backend(), &batch, [until.clone(), BATCH.into()]);
         let gone = db.write.execute_raw(batch).await?.rows_affected();
         deleted += gone;
         if gone == 0 {
