@@ -3,7 +3,7 @@
 use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, ensure};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -26,6 +26,13 @@ pub(crate) struct Child {
 impl Child {
     /// Starts `program args… task` and waits until it is ready.
     pub(crate) async fn start(program: &Path, args: &[&str], task: &Task) -> anyhow::Result<Self> {
+        let mut child = Self::spawn(program, args, task)?;
+        child.answer::<Value>("ready").await?;
+        Ok(child)
+    }
+
+    /// Starts `program args… task`.
+    pub(crate) fn spawn(program: &Path, args: &[&str], task: &impl Serialize) -> anyhow::Result<Self> {
         let mut process = Command::new(program)
             .args(args)
             .arg(serde_json::to_string(task)?)
@@ -36,9 +43,7 @@ impl Child {
             .with_context(|| format!("{} does not start", program.display()))?;
         let orders = process.stdin.take().context("its input is piped")?;
         let answers = BufReader::new(process.stdout.take().context("its output is piped")?).lines();
-        let mut child = Self { process, orders, answers };
-        child.answer::<Value>("ready").await?;
-        Ok(child)
+        Ok(Self { process, orders, answers })
     }
 
     /// Tells it to begin; a worker then has its loops running.

@@ -7,7 +7,6 @@ use db::Db;
 use futures::future::try_join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
-use tokio::process::Command;
 
 use crate::{
     child::Child,
@@ -185,8 +184,9 @@ impl Env {
             Contender::BullMq { .. } => {
                 let mut task = serde_json::to_value(self.task(who, None, None))?;
                 task["seed"] = json!(jobs);
-                let seed = Command::new(&self.node).args([&self.script("bullmq.mjs"), "seed", &task.to_string()]).output().await?;
-                anyhow::ensure!(seed.status.success(), "BullMQ was not filled: {}", String::from_utf8_lossy(&seed.stderr));
+                let mut seed = Child::spawn(&self.node, &[&self.script("bullmq.mjs"), "seed"], &task)?;
+                seed.answer::<serde_json::Value>("ready").await?;
+                seed.stop().await?;
             }
         }
         // What autovacuum would have done by the time a backlog is this long.

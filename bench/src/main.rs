@@ -2,7 +2,7 @@
 //!
 //! `script/bench` starts both, installs the others and calls `bench run`. The harness starts every measured process by
 //! itself: SOMO's is this program again (`bench somo`), the others are scripts in `node/`; [`task`] is what they are told.
-//! One file for each part: [`enqueue`], [`latency`], [`drain`]. To add a part: one more such file and its
+//! One file for each part: [`enqueue`], [`latency`], [`drain`], [`me`]. To add a part: one more such file and its
 //! arm in [`run`]; to add a contender: a script, and an arm in [`contender`].
 
 mod child;
@@ -14,6 +14,7 @@ mod hello;
 mod latency;
 mod load;
 mod machine;
+mod me;
 mod report;
 mod run;
 mod somo;

@@ -2,9 +2,11 @@
 
 use std::{io::Write, path::PathBuf, time::Instant};
 
+use anyhow::Context;
+
 use crate::{
     contender::{Contender, Env},
-    drain, enqueue, latency, machine,
+    drain, enqueue, latency, machine, me,
     report::{self, Table, Target},
 };
 
@@ -37,31 +39,67 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Part {
+    Enqueue,
+    Latency,
+    Drain,
+    Me,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Enqueue, Self::Latency, Self::Drain, Self::Me];
+
+    fn letter(self) -> &'static str {
+        match self {
+            Self::Enqueue => "a",
+            Self::Latency => "b",
+            Self::Drain => "c",
+            Self::Me => "e",
+        }
+    }
+
+    /// Who is measured.
+    fn rows(self) -> Vec<&'static str> {
+        let names = |who: &[Contender]| who.iter().map(|who| who.name()).collect();
+        match self {
+            Self::Enqueue => names(&enqueue::WHO),
+            Self::Latency => names(&latency::WHO),
+            Self::Drain => names(&drain::WHO),
+            Self::Me => vec![me::BARE],
+        }
+    }
+
+    /// One row, once.
+    async fn measure(self, env: &Env, row: usize, quick: bool, table: &mut Table) -> anyhow::Result<()> {
+        match self {
+            Self::Enqueue => enqueue::measure(env, enqueue::WHO[row], quick, table).await,
+            Self::Latency => latency::measure(env, latency::WHO[row], quick, table).await,
+            Self::Drain => drain::measure(env, drain::WHO[row], quick, table).await,
+            Self::Me => me::bare(env, quick, table).await,
+        }
+    }
+}
+
 /// Measures, round by round, and writes the page.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let env = Env::open(options.postgres, options.redis, options.node, options.scripts).await?;
     let wanted = |letter: &str| options.only.is_empty() || options.only.iter().any(|only| only == letter);
-    let mut tables = [enqueue::table(), latency::table(), drain::table()];
-    for (table, letter) in tables.iter_mut().zip(["a", "b", "c"]) {
-        let who: &[Contender] = match letter {
-            "a" => &enqueue::WHO,
-            "b" => &latency::WHO,
-            _ => &drain::WHO,
-        };
-        for round in 0..if wanted(letter) { options.rounds } else { 0 } {
-            for at in 0..who.len() {
+    let mut tables = [enqueue::table(), latency::table(), drain::table(), me::table()];
+    for (table, part) in tables.iter_mut().zip(Part::ALL).filter(|(_, part)| wanted(part.letter())) {
+        let names = part.rows();
+        for round in 0..options.rounds as usize {
+            for at in 0..names.len() {
                 // Each round begins with another one, so that none always follows the same one.
-                let who = who[(at + round as usize) % who.len()];
-                say(&format!("{:>4} s  {letter}, round {} of {}: {}", began.elapsed().as_secs(), round + 1, options.rounds, who.name()));
-                match letter {
-                    "a" => enqueue::measure(&env, who, options.quick, table).await?,
-                    "b" => latency::measure(&env, who, options.quick, table).await?,
-                    _ => drain::measure(&env, who, options.quick, table).await?,
-                }
+                let at = (at + round) % names.len();
+                let (seconds, letter) = (began.elapsed().as_secs(), part.letter());
+                say(&format!("{seconds:>4} s  {letter}, round {} of {}: {}", round + 1, options.rounds, names[at]));
+                part.measure(&env, at, options.quick, table).await.with_context(|| format!("{letter}, {}", names[at]))?;
             }
         }
-        table.order(&who.iter().map(|who| who.name()).collect::<Vec<_>>());
+        table.order(&names);
     }
     let about = machine::about(&env, options.rounds, options.quick).await?;
     let measured = tables.iter().filter(|table| !table.is_empty());
@@ -76,7 +114,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// What the default transport was promised to reach.
-fn targets([enqueue, latency, drain]: &[Table; 3]) -> Vec<Target> {
+fn targets([enqueue, latency, drain, _]: &[Table; 4]) -> Vec<Target> {
     let somo = Contender::DEFAULT.name();
     let ratio = |one: Option<f64>, other: Option<f64>| Some(one? / other?);
     let graphile = enqueue.median(Contender::GRAPHILE.name(), "jobs/s");

@@ -90,7 +90,7 @@ struct Tally {
     count: AtomicU64,
     first: AtomicU64,
     starts: Vec<AtomicU64>,
-    full: mpsc::UnboundedSender<f64>,
+    full: mpsc::UnboundedSender<(f64, f64)>,
 }
 
 impl Tally {
@@ -106,7 +106,8 @@ impl Tally {
             self.first.store(at.to_bits(), Relaxed);
         }
         if count % self.work.expect == 0 {
-            _ = self.full.send(at); // a receiver is there as long as the process
+            let first = f64::from_bits(self.first.load(Relaxed));
+            _ = self.full.send((first, at)); // a receiver is there as long as the process
         }
     }
 }
@@ -123,9 +124,8 @@ fn start(ledger: &Ledger, transport: Transport, work: Work) -> Runtime {
     let runtime = Runtime::start(ledger.clone(), handlers, transport, options);
     let ledger = ledger.clone();
     tokio::spawn(async move {
-        while let Some(last) = filled.recv().await {
+        while let Some((first, last)) = filled.recv().await {
             let empty = if work.until_empty { emptied(&ledger).await? } else { last };
-            let first = f64::from_bits(tally.first.load(Relaxed));
             let starts = tally.starts.iter().map(|start| f64::from_bits(start.load(Relaxed))).collect();
             tell("worked", &Worked { first, last, empty, starts })?;
         }
