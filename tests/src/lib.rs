@@ -7,3 +7,5 @@
 pub mod act;
 pub mod database;
 pub mod ledger;
+pub mod processes;
+pub mod whatsapp;

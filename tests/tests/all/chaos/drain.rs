@@ -1,0 +1,38 @@
+//! SIGTERM: what runs is done, what doesn't is given back at once.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    check::{calm, check, count},
+    load::Load,
+    town::{Plan, Role, Town},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn processes_told_to_stop_under_load_leave_nothing_behind() {
+    for transport in ["redis", "apalis-redis"] {
+        let (mut town, desk) = Town::build(Plan { transport: Some(transport), apis: 2, workers: 2, schedulers: 1 }).await;
+        let desk = Arc::new(desk);
+        let load = Load::start(&desk, 16, Duration::from_millis(100));
+        let db = town.db().await;
+        for round in 0..3 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            for role in [Role::Worker, Role::Api, Role::Scheduler] {
+                let places = town.places(role);
+                let at = places[round % places.len()];
+                town.terminate(at);
+                if role == Role::Worker {
+                    let mine = town.process_id(at);
+                    let left = format!("select count(*) as n from jobs where state = 'running' and worker like '{mine}-%'");
+                    assert_eq!(count(&db, &left).await, 0, "{transport}: a job is left running");
+                }
+                town.kill(at); // started again
+            }
+        }
+        let said = load.stop().await;
+        calm(&mut town, &desk, Duration::from_secs(60)).await;
+        let outcome = check(&town, &desk, &said).await;
+        assert_eq!((outcome.unknown, outcome.again), (0, 0), "{transport}: every job ran once: {outcome:?}");
+        assert_eq!(outcome.sent, said.by_team.len());
+    }
+}

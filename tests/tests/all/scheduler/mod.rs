@@ -1,0 +1,3 @@
+//! The scheduler as processes.
+
+mod occurrences;
