@@ -102,7 +102,8 @@ async fn upload(
     row: Option<whatsapp_media::Model>,
 ) -> anyhow::Result<Result<String, ChannelError>> {
     let why = |message: &str| ProviderError { message: message.to_owned(), ..ProviderError::default() };
-    let Some((row, key)) = row.filter(|row| row.state == MediaState::Stored).and_then(|row| row.storage_key.clone().map(|key| (row, key))) else {
+    let Some((row, key)) = row.filter(|row| row.state == MediaState::Stored).and_then(|row| row.storage_key.clone().map(|key| (row, key)))
+    else {
         return Ok(Err(ChannelError::Permanent(why("its file is not here"))));
     };
     let read = async { context.store.get(&Path::from(key)).await?.bytes().await }.await;
@@ -138,8 +139,12 @@ fn unsent(error: ChannelError, attempt: i16) -> Sent {
     match error {
         ChannelError::Again(error) => Sent::Retry { after: jobs::backoff(attempt), error },
         ChannelError::Permanent(error) => Sent::Permanent(error),
-        ChannelError::Unauthorized(error) => Sent::Device { trouble: DeviceTrouble::Unauthorized, error, retry: Some(Duration::from_secs(60)) },
-        ChannelError::Unsupported => Sent::Permanent(ProviderError { message: ChannelError::Unsupported.to_string(), ..ProviderError::default() }),
+        ChannelError::Unauthorized(error) => {
+            Sent::Device { trouble: DeviceTrouble::Unauthorized, error, retry: Some(Duration::from_secs(60)) }
+        }
+        ChannelError::Unsupported => {
+            Sent::Permanent(ProviderError { message: ChannelError::Unsupported.to_string(), ..ProviderError::default() })
+        }
     }
 }
 
