@@ -146,6 +146,9 @@ pub struct Again {
 pub async fn settle(write: &Write<'_>, id: MessageId, sent: Sent, last_attempt: bool) -> Result<Option<Again>> {
     let Some(message) = lock(write, id).await? else { return Ok(None) };
     let now = Utc::now();
+    if matches!(sent, Sent::Accepted { .. } | Sent::Ambiguous(_)) {
+        has_it(write, &message, matches!(sent, Sent::Accepted { .. }), now).await?;
+    }
     // A webhook may have been faster than the answer to the call: what it said stays.
     if !matches!(message.status, MessageStatus::Handed | MessageStatus::Unknown) {
         if let Sent::Accepted { provider_id } = sent
@@ -163,7 +166,6 @@ pub async fn settle(write: &Write<'_>, id: MessageId, sent: Sent, last_attempt: 
         Sent::Accepted { provider_id } => {
             known_as(write, &message, &provider_id).await?;
             set(write, &message, MessageStatus::Accepted, now, None).await?;
-            works(write, message.device_id).await?;
             Ok(None)
         }
         Sent::Retry { after, error } if has_job => {
@@ -205,13 +207,18 @@ fn status_of(trouble: DeviceTrouble) -> DeviceStatus {
     }
 }
 
-/// A device that sends is connected. Slowed ones recover by their health check only.
-async fn works(write: &Write<'_>, device: DeviceId) -> Result<()> {
-    use whatsapp_device::Column;
-    let waiting = [DeviceStatus::Connecting, DeviceStatus::Unauthorized, DeviceStatus::Disconnected];
-    let find = Column::TenantId.eq(write.scope.tenant).and(Column::Id.eq(device)).and(Column::Status.is_in(waiting));
-    if whatsapp_device::Entity::find().filter(find).one(&***write).await?.is_some() {
-        devices::set_status(write, device, DeviceStatus::Connected, None).await?;
+/// WhatsApp has the message, or may have it: it counts for the pace. A device that sends is connected; slowed ones recover by
+/// their health check only.
+async fn has_it(write: &Write<'_>, message: &table::Model, surely: bool, now: DateTime<Utc>) -> Result<()> {
+    let device = match devices::row(&***write, write.scope.tenant, message.device_id).await {
+        Ok(device) => device,
+        Err(crate::Error::NotFound(_)) => return Ok(()),
+        Err(other) => return Err(other),
+    };
+    let settings: DeviceSettings = serde_json::from_value(device.settings).unwrap_or_default();
+    rates::arrived(write, device.id, &message.chat, &settings, now).await?;
+    if surely && matches!(device.status, DeviceStatus::Connecting | DeviceStatus::Unauthorized | DeviceStatus::Disconnected) {
+        devices::set_status(write, device.id, DeviceStatus::Connected, None).await?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ async fn take(write: &Write<'_>, device: DeviceId, key: &str, per_second: f64, b
     let new = table::ActiveModel { tenant_id: Set(tenant), device_id: Set(device), key: Set(key.to_owned()), tat_ms: Set(0) };
     let columns = [table::Column::TenantId, table::Column::DeviceId, table::Column::Key];
     let once = OnConflict::columns(columns).do_nothing().to_owned();
-    let own = Condition::all().add(table::Column::TenantId.eq(tenant)).add(table::Column::DeviceId.eq(device)).add(table::Column::Key.eq(key));
+    let own = own(write, device, key);
     let find = || table::Entity::find().filter(own.clone()).lock(LockType::NoKeyUpdate).one(&***write);
     let row = match find().await? {
         Some(row) => row,
@@ -50,10 +50,33 @@ async fn take(write: &Write<'_>, device: DeviceId, key: &str, per_second: f64, b
     Ok(now + TimeDelta::milliseconds(slot_ms - now.timestamp_millis()))
 }
 
-/// The slot and the next TAT, in milliseconds.
-fn gcra(tat: i64, now: i64, per_second: f64, burst: u32) -> (i64, i64) {
+/// The message to `chat` has arrived at `now` at the latest. WhatsApp counts from there, not from when it left us: if it took
+/// long and the next one is quick, that one would come too early for WhatsApp.
+///
+/// # Errors
+/// The database's.
+pub async fn arrived(write: &Write<'_>, device: DeviceId, chat: &str, settings: &DeviceSettings, now: DateTime<Utc>) -> Result<()> {
+    let tat_ms = now.timestamp_millis() + 1 + interval(settings.pair_per_second); // the 1 is what the milliseconds cut off
+    let earlier = own(write, device, chat).add(table::Column::TatMs.lt(tat_ms));
+    table::Entity::update_many().col_expr(table::Column::TatMs, Expr::value(tat_ms)).filter(earlier).exec(&***write).await?;
+    Ok(())
+}
+
+fn own(write: &Write<'_>, device: DeviceId, key: &str) -> Condition {
+    let tenant = table::Column::TenantId.eq(write.scope.tenant);
+    Condition::all().add(tenant).add(table::Column::DeviceId.eq(device)).add(table::Column::Key.eq(key))
+}
+
+/// Milliseconds between two messages.
+fn interval(per_second: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "rates are between 0.01 and 1000 a second")]
     let interval = (1000.0 / per_second).ceil().max(1.0) as i64;
+    interval
+}
+
+/// The slot and the next TAT, in milliseconds.
+fn gcra(tat: i64, now: i64, per_second: f64, burst: u32) -> (i64, i64) {
+    let interval = interval(per_second);
     let tat = tat.max(now);
     let slot = now.max(tat - (i64::from(burst.max(1)) - 1) * interval);
     (slot, tat + interval)
