@@ -1,7 +1,8 @@
 //! Repeated requests: the same key gets the same answer, and the work is done once.
 //!
 //! A key is claimed before the work, in a transaction of its own; the answer is kept in the transaction of the work. So a
-//! crash before the commit leaves a claim that runs out after a minute, and one after it leaves the answer.
+//! crash before the commit leaves a claim that soon runs out, and one after it leaves the answer. A request that is slower
+//! than that finds the answer of whoever took over, and writes nothing.
 
 use chrono::{TimeDelta, Utc};
 use entities::{TenantId, idempotency_key as table};
@@ -10,7 +11,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// A key that this request holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub enum Begun {
     Mismatch,
 }
 
-/// How long a claim holds without an answer.
-const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+/// How long a claim holds without an answer: this is how long a client asks in vain after an API process was killed.
+const PATIENCE: TimeDelta = TimeDelta::seconds(15);
 
 /// Claims `key` for the request with this fingerprint.
 ///
@@ -84,11 +85,15 @@ pub async fn begin(ledger: &Ledger, tenant: TenantId, actor: Uuid, key: &str, fi
     Ok(begun)
 }
 
-/// Keeps the answer in the transaction of the work.
+/// Keeps the answer in the transaction of the work. Only where there is none: somebody may have taken the key over from a
+/// request that was slow, and the work of one of them must not be done.
 pub(crate) async fn keep(tx: &Tx, tenant: TenantId, claim: &Claim, answer: Value) -> Result<()> {
-    let kept = table::Entity::update_many().col_expr(table::Column::Response, Expr::value(answer)).filter(of(tenant, claim));
-    kept.exec(&**tx).await?;
-    Ok(())
+    let unanswered = of(tenant, claim).and(table::Column::Response.is_null());
+    let kept = table::Entity::update_many().col_expr(table::Column::Response, Expr::value(answer)).filter(unanswered);
+    match kept.exec(&**tx).await?.rows_affected {
+        1 => Ok(()),
+        _ => Err(Error::conflict("request_in_flight", "another request with this Idempotency-Key was faster; ask again for its answer")),
+    }
 }
 
 /// Notes the status and the body of the answer as it was given; or, after a refusal, that the key is free again.

@@ -11,5 +11,6 @@ mod check;
 mod drain;
 mod load;
 mod order;
+mod overtaken;
 mod storm;
 mod town;

@@ -107,7 +107,7 @@ async fn weather(name: &str, plan: Plan, storm: Storm) {
     let seed: u64 = std::env::var("SOMO_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     let (mut town, desk) = Town::build(plan).await;
     let desk: Arc<Desk> = Arc::new(desk);
-    let load = Load::start(&desk, 16, Duration::from_millis(if long() { 300 } else { 100 }));
+    let load = Load::start(&desk, 16, Duration::from_millis(if long() { 1000 } else { 150 }));
     load.is_in_full_swing().await;
     let blows = storm.blows(&town, seed);
     eprintln!("{name}, seed {seed}: {storm:?}");
