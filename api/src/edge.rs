@@ -68,7 +68,7 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().instrument(span.clone()).await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => span.in_scope(|| of_error(&error)).into_response(&id),
+            Ok(Err(error)) => span.in_scope(|| self.problem(&method, &path, &error)).into_response(&id),
             Err(_panic) => {
                 span.in_scope(|| tracing::error!("a handler panicked"));
                 internal().into_response(&id)
@@ -133,6 +133,11 @@ impl<E: Endpoint> Edged<E> {
         }
     }
 
+    fn problem(&self, method: &Method, path: &str, error: &poem::Error) -> Draft {
+        let names = self.edge.operations.find(method, path).map_or(&[][..], |operation| &operation.names);
+        of_error(error, names)
+    }
+
     fn refuse(&self, request: &Request, draft: Draft) -> Response {
         draft.into_response(&request_id(request))
     }
@@ -189,8 +194,9 @@ impl<E: Endpoint> Edged<E> {
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(claim.clone());
         let id = request_id(&request);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answered = self.checked(request, Some(body)).await;
-        let response = answered.unwrap_or_else(|error| of_error(&error).into_response(&id));
+        let response = answered.unwrap_or_else(|error| self.problem(&method, &path, &error).into_response(&id));
         let (status, (parts, body)) = (response.status(), response.into_parts());
         let bytes = body.into_bytes().await.unwrap_or_default();
         let shown = serde_json::from_slice(&bytes).ok();
@@ -230,4 +236,37 @@ struct RequestId(String);
 fn label(method: &Method) -> String {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     if known.contains(method) { method.as_str().to_owned() } else { "other".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use db::Db;
+    use jobs::Wake;
+    use poem::EndpointExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_and_the_next_request_is_answered() {
+        let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
+        let edge = Edge {
+            ledger: ledger.clone(),
+            guard: Arc::new(Guard::new(ledger, &[7; 32])),
+            operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
+            max_body: 100,
+        };
+        let app = poem::endpoint::make(|request: Request| async move {
+            assert!(request.uri().path() == "/well", "a secret of the handler");
+            Ok::<_, poem::Error>("well")
+        })
+        .with(edge);
+        let ask = |path: &'static str| app.call(Request::builder().uri_str(path).header("x-request-id", "the-request").finish());
+        let panicked = ask("/ill").await.expect("an answer");
+        assert_eq!((panicked.status(), panicked.content_type()), (StatusCode::INTERNAL_SERVER_ERROR, Some("application/problem+json")));
+        let problem: Value = panicked.into_body().into_json().await.expect("JSON");
+        assert_eq!((&problem["code"], &problem["request_id"]), (&json!("internal"), &json!("the-request")));
+        assert!(!problem.to_string().contains("secret"));
+        assert_eq!(ask("/well").await.expect("an answer").status(), StatusCode::OK);
+    }
 }

@@ -217,3 +217,28 @@ pub(crate) fn bearer(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use db::Db;
+    use domain::entities::{SessionId, TenantId, UserId};
+    use jobs::Wake;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_access_token_is_good_for_its_time_and_under_its_key() {
+        let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
+        let guard = Guard::new(ledger.clone(), &[7; 32]);
+        let token = |guard: &Guard, exp: i64| {
+            let claims = Claims { sub: UserId::new(), tid: TenantId::new(), sid: SessionId::new(), iat: exp - ACCESS_SECONDS, exp };
+            jsonwebtoken::encode(&guard.header, &claims, &guard.sign).expect("a token")
+        };
+        let now = Utc::now().timestamp();
+        let refused = |answer| matches!(answer, Err(Error::Unauthorized { code: "invalid_token", .. }));
+        assert!(refused(guard.principal(&token(&guard, now - 1)).await));
+        assert!(refused(guard.principal(&token(&Guard::new(ledger, &[8; 32]), now + 60)).await));
+        // One that is good is looked up; this database has no tables.
+        assert!(matches!(guard.principal(&token(&guard, now + 60)).await, Err(Error::Db(_))));
+    }
+}

@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     method: Method,
     path: Vec<Part>,
     body: Option<Validator>,
+    /// The names of the parameters in its path.
+    pub(crate) names: Vec<String>,
     /// Whether it wants a token.
     pub(crate) secured: bool,
     /// What it answers when all is well.
@@ -45,7 +47,9 @@ impl Operations {
                 let body = body.map_err(|error| anyhow::anyhow!("the body of {method} {path} is not a schema: {error}"))?;
                 let success = operation["responses"].as_object().into_iter().flatten().find_map(|(status, _)| status.parse().ok());
                 let part = |part: &str| if part.starts_with('{') { Part::Any } else { Part::Literal(part.to_owned()) };
+                let name = |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).map(str::to_owned);
                 operations.push(Operation {
+                    names: path.split('/').filter_map(name).collect(),
                     method: method.to_uppercase().parse()?,
                     path: path.split('/').map(part).collect(),
                     body,

@@ -157,22 +157,22 @@ pub(crate) fn internal() -> Draft {
 }
 
 /// What became of a request that no handler answered.
-pub(crate) fn of_error(error: &poem::Error) -> Draft {
+///
+/// `names` are those of the parameters in its path: poem-openapi only counts them.
+pub(crate) fn of_error(error: &poem::Error, names: &[String]) -> Draft {
     use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.draft();
     }
-    let at = |name: &str, reason: &str| {
-        Draft::invalid(vec![Fault { pointer: format!("/{name}"), code: "invalid".into(), message: harmless(reason) }])
-    };
     if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-        return at(name, reason);
+        return unreadable(&format!("/{name}"), reason);
     }
     if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
-        return at(name, reason);
+        let name = name.strip_prefix("param").and_then(|at| names.get(at.parse::<usize>().ok()?)).map_or(*name, String::as_str);
+        return unreadable(&format!("/{name}"), reason);
     }
     if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
-        return at("", reason);
+        return unreadable("", reason);
     }
     if error.is::<ContentTypeError>() {
         return unsupported_media_type();
@@ -203,10 +203,14 @@ pub(crate) fn too_large() -> Draft {
     Draft::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than this path takes")
 }
 
-/// Parsers repeat what they were given; what they expected is enough.
-fn harmless(reason: &str) -> String {
-    let short = reason.split(", found ").next().unwrap_or(reason);
-    short.chars().take(200).collect()
+/// Parsers repeat what they were given and name types that nobody knows: what they say is put in other words.
+fn unreadable(pointer: &str, reason: &str) -> Draft {
+    let (code, message) = match reason.split_once("verification failed. ") {
+        Some((_, rule)) => ("invalid", format!("breaks the rule {}", rule.chars().take(200).collect::<String>())),
+        None if reason.ends_with("expects an input value.") => ("required", "is required".into()),
+        None => ("invalid", "has a form that is not taken here".into()),
+    };
+    Draft::invalid(vec![Fault { pointer: pointer.into(), code: code.into(), message }])
 }
 
 /// What every operation may answer besides success.
