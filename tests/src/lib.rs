@@ -5,6 +5,7 @@
 //! they are one binary, because linking it is most of what a test run costs.
 
 pub mod act;
+pub mod app;
 pub mod database;
 pub mod ledger;
 pub mod processes;

@@ -1,0 +1,14 @@
+//! The HTTP API against a real server, on both databases.
+
+mod access;
+mod board;
+mod conversations;
+mod devices;
+mod events;
+mod health;
+mod idempotency;
+mod migrations;
+mod problems;
+mod sending;
+mod sign_in;
+mod webhook;
