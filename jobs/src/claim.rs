@@ -117,6 +117,14 @@ impl Ledger {
         self.db().quick.execute_raw(sql.statement(sql.renew, values)).await.map(|_| ())
     }
 
+    /// Released to this process, but never claimed: pending again.
+    pub(crate) async fn take_back(&self, lane: &Lane, seqs: &[i64]) -> Result<(), DbErr> {
+        let sql = self.sql();
+        self.db().quick.execute_raw(sql.statement(sql.take_back, [sql.list(seqs)])).await?;
+        self.wake().lanes([lane.clone()]);
+        Ok(())
+    }
+
     /// Claimed, but never started: pending again, and the attempt doesn't count.
     pub(crate) async fn give_back(&self, held: &[(i64, i64)]) -> Result<(), DbErr> {
         let sql = self.sql();

@@ -60,6 +60,17 @@ impl Run {
         Ok(self.ledger.begin().await?)
     }
 
+    /// Holds the job until `tx` ends: it is still this attempt's, and nobody cancels it meanwhile. For a handler that does
+    /// something outside that can't be undone: it commits this with the note that it is about to.
+    ///
+    /// # Errors
+    /// [`Taken`], or the database's.
+    pub async fn hold(&self, tx: &Tx) -> anyhow::Result<()> {
+        let sql = tx.dialect();
+        let ours = tx.query_one_raw(sql.statement(sql.hold, [self.seq.into(), self.token.into()])).await?;
+        ours.map(|_| ()).ok_or_else(|| Taken.into())
+    }
+
     /// Finishes the job in the transaction of its effects and commits both or neither. Return what it returns.
     ///
     /// # Errors

@@ -127,18 +127,18 @@ impl Relay {
             if room == 0 {
                 break;
             }
-            let mut turns: Vec<std::vec::IntoIter<QueryResult>> = Vec::new();
-            let mut before: Option<Uuid> = None;
+            let mut tenants: Vec<Uuid> = Vec::new();
             loop {
+                let before = tenants.last().copied();
                 let next = sql.statement(steps::NEXT_TENANT, [queue.into(), route.into(), level.into(), before.into()]);
                 let Some(row) = tx.query_one_raw(next).await? else { break };
-                let tenant: Uuid = row.try_get("", "tenant_id")?;
-                let due = sql.statement(
-                    steps::CANDIDATES,
-                    [queue.into(), route.into(), level.into(), tenant.into(), room.max(self.pace.per_tenant).into()],
-                );
+                tenants.push(row.try_get("", "tenant_id")?);
+            }
+            let share = (room / i64::try_from(tenants.len().max(1)).unwrap_or(i64::MAX)).max(self.pace.per_tenant);
+            let mut turns: Vec<std::vec::IntoIter<QueryResult>> = Vec::with_capacity(tenants.len());
+            for tenant in tenants {
+                let due = sql.statement(steps::CANDIDATES, [queue.into(), route.into(), level.into(), tenant.into(), share.into()]);
                 turns.push(tx.query_all_raw(due).await?.into_iter());
-                before = Some(tenant);
             }
             // One of each tenant in turn, until the window is full or nobody has any left.
             while !turns.is_empty() && room > 0 {

@@ -270,17 +270,29 @@ fn received(receiver: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Item>>>) ->
 /// Transport → claim → apalis, as long as there are free slots.
 async fn feed(shared: Arc<Shared>, lane: Lane, mut pull: Box<dyn Pull>, items: mpsc::UnboundedSender<Item>, mut stopping: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(shared.options.concurrency));
+    let local = matches!(shared.transport, Transport::Local(_));
+    let patience = Duration::from_millis(if local { 20 } else { 3000 });
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let free = (slots.available_permits() + 1).min(512);
-        let pulled = pull.pull(free);
-        tokio::pin!(pulled);
-        let seqs = tokio::select! {
-            seqs = &mut pulled => seqs,
-            () = stopped(&mut stopping) => {
-                // What is on its way to us goes back, or it would wait for the reaper.
-                if let Ok(seqs) = tokio::time::timeout(Duration::from_secs(3), pulled).await && !seqs.is_empty() {
-                    _ = shared.transport.push(&lane, &seqs).await;
+        let pulled = {
+            let pulled = pull.pull(free);
+            tokio::pin!(pulled);
+            tokio::select! {
+                seqs = &mut pulled => Ok(seqs),
+                // A pull of Redis may have numbers on their way to this process.
+                () = stopped(&mut stopping) => Err(tokio::time::timeout(patience, pulled).await.unwrap_or_default()),
+            }
+        };
+        let seqs = match pulled {
+            Ok(seqs) => seqs,
+            Err(mut rest) => {
+                while !rest.is_empty() {
+                    _ = shared.ledger.take_back(&lane, &rest).await; // the reaper does it otherwise
+                    rest = match local {
+                        true => tokio::time::timeout(patience, pull.pull(512)).await.unwrap_or_default(),
+                        false => Vec::new(), // the others are for whoever pulls next
+                    };
                 }
                 return;
             }

@@ -37,6 +37,8 @@ pub(crate) async fn run(context: Context, run: Run, SendMessage { message_id }: 
     let mut uploaded = None;
     let (device, mut outbound) = loop {
         let write = Write::within(run.begin().await?, &scope);
+        // A cancelled job sends nothing, and one that is about to send is not cancelled any more.
+        run.hold(&write).await?;
         let (device, outbound) = match delivery::hand(&write, message_id).await? {
             Handing::Now { device, outbound } => (device, outbound),
             Handing::Later(wait) => {

@@ -27,6 +27,10 @@ pub(crate) struct Dialect {
     pub(crate) finish: &'static str,
     /// seq, token → a row when it was ours
     pub(crate) finish_one: &'static str,
+    /// seq, token → a row when it is ours; nobody changes it until the transaction ends
+    pub(crate) hold: &'static str,
+    /// list of seq: released but never claimed
+    pub(crate) take_back: &'static str,
     /// batch of {seq, token}, lease s
     pub(crate) renew: &'static str,
     /// batch of {seq, token}: claimed but never started

@@ -60,6 +60,9 @@ select c.seq, null::text as parked from (
     select c.seq from chosen c join released r on r.seq = c.seq order by c.priority, c.turn, c.run_at, c.seq) c
 union all select null, order_key from (select distinct order_key from parked) p";
 
+/// In `claim` and `finish`, `state || ''` keeps the planner on the primary key: with a bare `state` it reads all that is in
+/// flight from jobs_out, dead entries too. The `array(select unnest(…))` in `claim` is there because a cast inside `any` would
+/// be done again for each row read.
 pub(super) const DIALECT: Dialect = Dialect {
     backend: DbBackend::Postgres,
     enqueue: "
@@ -83,7 +86,7 @@ returning route",
 update jobs set state = 'running', attempts = attempts + 1, token = $4, worker = $2,
        started_at = now(), lease_until = now() + $3 * interval '1 s'
 where seq = any(array(
-    select seq from jobs where seq = any(cast($1::text as bigint[])) and state = 'dispatched'
+    select seq from jobs where seq = any(array(select unnest(cast($1::text as bigint[])))) and state || '' = 'dispatched'
     and (route = '' or exists (select from job_routes r where r.queue = jobs.queue and r.route = jobs.route
                                and r.owner = $2 and r.lease_until > now()))
     for update skip locked))
@@ -98,11 +101,16 @@ update jobs j set
     finished_at = case when f.outcome in ('done', 'dead') or (f.outcome = 'retry' and j.attempts >= j.max_attempts) then now() end
 from jsonb_to_recordset($1) as f(seq bigint, token bigint, outcome text, wait float8, error text)
 where j.seq = any(array(select seq from jsonb_to_recordset($1) as s(seq bigint)))
-  and j.seq = f.seq and j.token = f.token and j.state = 'running'
+  and j.seq = f.seq and j.token = f.token and j.state || '' = 'running'
 returning j.seq, j.queue, j.route, j.order_key, j.state",
     finish_one: "
 update jobs set state = 'done', lease_until = null, finished_at = now()
 where seq = $1 and token = $2 and state = 'running' returning seq",
+    hold: "select seq from jobs where seq = $1 and token = $2 and state = 'running' for update",
+    take_back: "
+update jobs set state = 'pending', lease_until = null where seq = any(array(
+    select seq from jobs where seq = any(array(select unnest(cast($1::text as bigint[])))) and state || '' = 'dispatched'
+    for update skip locked))",
     renew: "
 update jobs set lease_until = now() + $2 * interval '1 s' where seq = any(array(
     select j.seq from jsonb_to_recordset($1) as r(seq bigint, token bigint) join jobs j on j.seq = r.seq and j.token = r.token

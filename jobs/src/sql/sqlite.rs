@@ -19,10 +19,11 @@ pub(crate) mod steps {
     pub(crate) const ROOM: &str = "
 select max(0, ?3 - (select count(*) from jobs where queue = ?1 and route = ?2 and state = 'dispatched')) as n
 where not exists (select 1 from job_queues where name = ?1 and paused_at is not null)";
-    /// queue, route, level, tenant before → the next tenant with waiting jobs
+    /// queue, route, level, tenant before → the next tenant with waiting jobs. One bound, not `?4 is null or …`: with that,
+    /// SQLite walks over all the jobs of the tenants before.
     pub(crate) const NEXT_TENANT: &str = "
 select tenant_id from jobs where queue = ?1 and route = ?2 and state = 'pending' and priority = ?3
-and (?4 is null or tenant_id > ?4) order by tenant_id limit 1";
+and tenant_id > coalesce(?4, x'') order by tenant_id limit 1";
     /// queue, route, level, tenant, how many → seq, order_key, first
     pub(crate) const CANDIDATES: &str = concat!(
         "
@@ -107,6 +108,9 @@ returning seq, queue, route, order_key, state"
         now!(),
         " where seq = ?1 and token = ?2 and state = 'running' returning seq"
     ),
+    hold: "select seq from jobs where seq = ?1 and token = ?2 and state = 'running'",
+    take_back: "
+update jobs set state = 'pending', lease_until = null where seq in (select value from json_each(?1)) and state = 'dispatched'",
     renew: concat!(
         "update jobs set lease_until = ",
         now!("?2"),
