@@ -110,7 +110,7 @@ async fn weather(name: &str, plan: Plan, storm: Storm) {
     let load = Load::start(&desk, 16, Duration::from_millis(if long() { 1000 } else { 150 }));
     load.is_in_full_swing().await;
     let blows = storm.blows(&town, seed);
-    eprintln!("{name}, seed {seed}: {storm:?}");
+    eprintln!("the storm over {name}, seed {seed}: {storm:?}");
     let began = Instant::now();
     for blow in blows {
         tokio::time::sleep(storm.pause).await;
@@ -126,7 +126,7 @@ async fn weather(name: &str, plan: Plan, storm: Storm) {
     assert!(outcome.sent > storm.kills && outcome.received > storm.kills, "too little went on: {outcome:?}");
     let Storm { kills, flushes, frozen, away, postgres, .. } = storm;
     eprintln!(
-        "{name}: {kills} kills, {flushes} flushes, Redis frozen {frozen:?} s and away {away:?} s, {postgres} crashes of PostgreSQL in {} s; calm after {} s.
+        "chaos: {name}: {kills} kills, {flushes} flushes, Redis frozen {frozen:?} s and away {away:?} s, {postgres} crashes of PostgreSQL in {} s; calm after {} s.
   {} messages accepted, {} taken by WhatsApp, {} received; {} jobs took more than one attempt.
   0 lost, 0 written twice, 0 sent twice, all in order. {} were unknown for a time, {} of them settled. {} processes ended by themselves.",
         struck.as_secs(),

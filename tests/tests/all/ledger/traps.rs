@@ -7,6 +7,7 @@ use tests::{
     act::{self, Deed, effects},
     database::Kind,
     ledger::{Setup, Via, brisk, redis_url, setup},
+    processes::Program,
 };
 
 async fn redis() -> redis::aio::MultiplexedConnection {
@@ -108,4 +109,42 @@ async fn a_worker_outlives_its_heartbeats() {
     setup.finished().await;
     drop(runtime);
     assert_eq!(effects(setup.ledger.db()).await, [1]);
+}
+
+/// Heartbeats starve while the buffer of fetched tasks is full. A worker that counts as dead has its tasks given to others
+/// once more, and isn't let back in under its name; here the buffer is full for three heartbeats.
+#[tokio::test]
+async fn a_worker_with_a_full_buffer_runs_each_of_its_jobs_once() {
+    let setup = setup(Kind::Postgres, Via::Apalis).await;
+    let options = || jobs::runtime::Options { concurrency: 2, ..brisk() };
+    let (one, other) = (setup.work(options()), setup.work(options()));
+    setup.enqueue_together((0..60).map(|n| setup.act(n, Deed::SlowEffect(1000)))).await;
+    setup.finished().await;
+    drop((one, other));
+    assert_eq!(setup.log.starts().len(), 60);
+    assert_eq!(effects(setup.ledger.db()).await.len(), 60);
+}
+
+/// A task that kills its process is given to the next one, and the next: what apalis-redis recovers has no more attempts than
+/// before. They are counted at the claim.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_kills_its_process_is_dead_after_its_attempts() {
+    for via in [Via::Redis, Via::Apalis] {
+        let setup = setup(Kind::Postgres, via).await;
+        setup.enqueue([setup.act(1, Deed::Abort).order_key("line"), setup.act(2, Deed::Effect).order_key("line")]).await;
+        let program = Program::new(env!("CARGO_BIN_EXE_acts"), &[]);
+        let redis = redis_url();
+        let arguments = [setup.database.url.as_str(), &redis, &setup.prefix, setup.transport.name()];
+        let start = || program.spawn("acts", &arguments, &[]);
+        let (mut worker, mut deaths) = (start(), 0);
+        while !jobs::testing::leftovers(&setup.ledger).await.unwrap().is_empty() {
+            if worker.ended().is_some() {
+                (worker, deaths) = (start(), deaths + 1);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(deaths, 3, "{via:?}");
+        assert_eq!(setup.states().await, [(1, "dead".into(), 3), (2, "done".into(), 1)]);
+        assert_eq!(effects(setup.ledger.db()).await, [2], "its line goes on");
+    }
 }
