@@ -10,14 +10,8 @@ use crate::{
 };
 
 /// The contenders.
-pub(crate) const WHO: [Contender; 6] = [
-    Contender::SOMO[0],
-    Contender::SOMO[1],
-    Contender::SOMO[2],
-    Contender::GRAPHILE,
-    Contender::GRAPHILE_BATCHED,
-    Contender::BULLMQ,
-];
+pub(crate) const WHO: [Contender; 6] =
+    [Contender::SOMO[0], Contender::SOMO[1], Contender::SOMO[2], Contender::GRAPHILE, Contender::GRAPHILE_BATCHED, Contender::BULLMQ];
 
 /// The columns.
 pub(crate) const SHORT: &str = "1k, jobs/s";

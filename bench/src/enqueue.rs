@@ -33,7 +33,8 @@ pub(crate) fn table() -> Table {
 /// One measurement.
 pub(crate) async fn measure(env: &Env, who: Contender, quick: bool, table: &mut Table) -> anyhow::Result<()> {
     let jobs = if quick { 2_000 } else { 12_000 };
-    let work = Work { concurrency: who.concurrency(), batched: who == Contender::GRAPHILE_BATCHED, expect: jobs, until_empty: true, trace: false };
+    let work =
+        Work { concurrency: who.concurrency(), batched: who == Contender::GRAPHILE_BATCHED, expect: jobs, until_empty: true, trace: false };
     let produce = Produce { record: who == Contender::BULLMQ_RECORD, connections: 16, jobs, pace: Pace::Flat };
     let (worked, produced) = env.both(who, work, produce).await?;
     table.push(who.name(), "jobs/s", jobs as f64 / (worked.empty - produced.started) * 1e3);

@@ -8,8 +8,7 @@ use crate::{
 };
 
 /// The contenders.
-pub(crate) const WHO: [Contender; 5] =
-    [Contender::SOMO[0], Contender::SOMO[1], Contender::SOMO[2], Contender::GRAPHILE, Contender::BULLMQ];
+pub(crate) const WHO: [Contender; 5] = [Contender::SOMO[0], Contender::SOMO[1], Contender::SOMO[2], Contender::GRAPHILE, Contender::BULLMQ];
 
 /// The columns of p50 and p99, idle.
 pub(crate) const IDLE: [&str; 2] = ["idle p50, ms", "idle p99, ms"];

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, process::Command};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 
-use crate::contender::Env;
+use crate::contender::{Contender, Env};
 
 /// Machine, versions and date, as a Markdown table.
 pub(crate) async fn about(env: &Env, rounds: u32, quick: bool) -> anyhow::Result<String> {
@@ -16,6 +16,15 @@ pub(crate) async fn about(env: &Env, rounds: u32, quick: bool) -> anyhow::Result
     row("machine", format!("{cores} cores, {}, {} GB; everything shares them", cpu(), memory()));
     row("system", said("uname", &["-sr"]));
     row("SOMO", format!("{}, release build, {}", env!("CARGO_PKG_VERSION"), said("rustc", &["--version"])));
+    row(
+        "jobs at once (a, c)",
+        format!(
+            "SOMO {}, graphile-worker {} (batched: fetches 500), BullMQ {}; 24 for all in b",
+            Contender::DEFAULT.concurrency(),
+            Contender::GRAPHILE.concurrency(),
+            Contender::BULLMQ.concurrency()
+        ),
+    );
     let settings = "select concat('PostgreSQL ', current_setting('server_version'), ', fsync ', current_setting('fsync'),
         ', synchronous_commit ', current_setting('synchronous_commit'), ', shared_buffers ', current_setting('shared_buffers'),
         ', max_wal_size ', current_setting('max_wal_size')) as settings";

@@ -116,10 +116,18 @@ impl Target {
             None => ("–".to_owned(), "not measured"),
             Some(value) => {
                 let holds = if self.at_most { value <= self.limit } else { value >= self.limit };
-                (format!("{}{}", number(value, if value >= 100.0 { 0 } else { 2 }), self.unit), if holds { "holds" } else { "**falls short**" })
+                (
+                    format!("{}{}", number(value, if value >= 100.0 { 0 } else { 2 }), self.unit),
+                    if holds { "holds" } else { "**falls short**" },
+                )
             }
         };
-        format!("| {} | {sign} {}{} | {value} | {verdict} |\n", self.what, number(self.limit, if self.limit >= 100.0 { 0 } else { 2 }), self.unit)
+        format!(
+            "| {} | {sign} {}{} | {value} | {verdict} |\n",
+            self.what,
+            number(self.limit, if self.limit >= 100.0 { 0 } else { 2 }),
+            self.unit
+        )
     }
 }
 

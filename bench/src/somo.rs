@@ -105,7 +105,7 @@ impl Tally {
         if count % self.work.expect == 1 % self.work.expect {
             self.first.store(at.to_bits(), Relaxed);
         }
-        if count % self.work.expect == 0 {
+        if count.is_multiple_of(self.work.expect) {
             let first = f64::from_bits(self.first.load(Relaxed));
             _ = self.full.send((first, at)); // a receiver is there as long as the process
         }
