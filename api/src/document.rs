@@ -83,7 +83,7 @@ fn complete(method: &str, operation: &mut Value) {
     if method == "post" && !upload && operation["security"][0].get(TOKEN).is_some() {
         let header = json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
             "description": "Your own name for this request. Sent again within 24 hours, it gets the same answer and nothing is done twice.",
         });
         match operation.get_mut("parameters").and_then(Value::as_array_mut) {

@@ -161,8 +161,8 @@ impl<E: Endpoint> Edged<E> {
     /// The same key gets the same answer.
     async fn once(&self, mut request: Request, key: &HeaderValue, token: &str, body: bytes::Bytes) -> Result<Response> {
         let principal = self.edge.guard.principal(token).await.map_err(Failure)?;
-        let Some(key) = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())) else {
-            let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", "Idempotency-Key takes 1 to 255 ASCII characters");
+        let Some(key) = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())) else {
+            let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", "Idempotency-Key takes 1 to 255 ASCII characters, none of them a space");
             return Ok(self.refuse(&request, draft));
         };
         let actor = principal.scope(None).actor.parts().1.unwrap_or_default();

@@ -70,6 +70,7 @@ on_both_databases! {
         send(&app, &ana, "k", &other).await.fails(422, "idempotency_key_reused");
         send(&app, &ana, "", &message).await.fails(422, "invalid_idempotency_key");
         send(&app, &ana, &"k".repeat(256), &message).await.fails(422, "invalid_idempotency_key");
+        send(&app, &ana, "a\tb", &message).await.fails(422, "invalid_idempotency_key");
         send(&app, &ana, "ключ", &message).await.fails(422, "invalid_idempotency_key");
         app.claim::<SendMessage>().await;
         app.finish().await;
