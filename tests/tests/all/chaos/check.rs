@@ -39,9 +39,10 @@ pub(crate) async fn calm(town: &mut Town, desk: &Desk, patience: Duration) {
             return;
         }
         if since.elapsed() > patience {
-            let sql = "select kind, state, attempts, last_error, run_at, worker from jobs where state in ('pending', 'held', 'dispatched', 'running') limit 5";
+            let sql = "select kind || ' ' || state || ', attempt ' || attempts || ' by ' || coalesce(worker, 'nobody') as job from jobs
+                       where state in ('pending', 'held', 'dispatched', 'running') limit 5";
             let rows = db.read.query_all_raw(Statement::from_string(db.backend(), sql)).await.unwrap();
-            let rows: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
+            let rows: Vec<String> = rows.iter().map(|row| row.try_get("", "job").unwrap()).collect();
             panic!("{left} jobs and events and {outstanding} webhooks are left after {patience:?}: {rows:#?}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

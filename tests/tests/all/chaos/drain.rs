@@ -13,7 +13,7 @@ async fn processes_told_to_stop_under_load_leave_nothing_behind() {
     for transport in ["redis", "apalis-redis"] {
         let (mut town, desk) = Town::build(Plan { transport: Some(transport), apis: 2, workers: 2, schedulers: 1 }).await;
         let desk = Arc::new(desk);
-        let load = Load::start(&desk, 16, Duration::from_millis(100));
+        let load = Load::start(&desk, 12, Duration::from_millis(200));
         let db = town.db().await;
         for round in 0..3 {
             tokio::time::sleep(Duration::from_secs(2)).await;
@@ -30,7 +30,7 @@ async fn processes_told_to_stop_under_load_leave_nothing_behind() {
             }
         }
         let said = load.stop().await;
-        calm(&mut town, &desk, Duration::from_secs(60)).await;
+        calm(&mut town, &desk, Duration::from_secs(150)).await;
         let outcome = check(&town, &desk, &said).await;
         assert_eq!((outcome.unknown, outcome.again), (0, 0), "{transport}: every job ran once: {outcome:?}");
         assert_eq!(outcome.sent, said.by_team.len());
