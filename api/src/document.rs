@@ -66,7 +66,10 @@ fn complete(method: &str, operation: &mut Value) {
         _ if operation["security"].is_null() => operation["security"] = json!([]),
         _ => {}
     }
-    for (status, description) in EVERYWHERE {
+    let form = operation["requestBody"]["content"].get("multipart/form-data").is_some();
+    let slow = operation.get("requestBody").filter(|body| !body.is_null()).map(|_| ("408", "The body took too long."));
+    let endless = form.then_some(("411", "An upload needs a Content-Length."));
+    for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless) {
         let problem = json!({ "description": description, "content": { CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let answer = operation["responses"].as_object_mut().expect("every operation answers").entry(status).or_insert(problem);
         if matches!(status, "429" | "503") {
@@ -79,8 +82,7 @@ fn complete(method: &str, operation: &mut Value) {
         }
     }
     // An upload is streamed, so nobody can tell whether it is the same one.
-    let upload = operation["requestBody"]["content"].get("multipart/form-data").is_some();
-    if method == "post" && !upload && operation["security"][0].get(TOKEN).is_some() {
+    if method == "post" && !form && operation["security"][0].get(TOKEN).is_some() {
         let header = json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },

@@ -70,9 +70,17 @@ impl Media {
         let mime_type = file.content_type().unwrap_or("application/octet-stream").chars().take(100).collect();
         let file_name = file.file_name().map(|name| name.chars().take(200).collect());
         let key = Key::from(media::storage_key(scope.tenant, id));
-        let (size, sha256) = keep(&self.store, key, file).await.map_err(Error::Internal)?;
+        let (size, sha256) = keep(&self.store, key.clone(), file).await.map_err(Error::Internal)?;
         let new = NewFile { id, device_id, mime_type, file_name, size, sha256 };
-        Ok(Added::File(Json(media::add(&self.ledger, &scope, new).await?)))
+        match media::add(&self.ledger, &scope, new).await {
+            Ok(added) => Ok(Added::File(Json(added))),
+            Err(error) => {
+                if let Err(error) = self.store.delete(&key).await {
+                    tracing::warn!(%error, "a file that nobody refers to stays in the store");
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// A file of a message.

@@ -5,6 +5,7 @@ mod board;
 mod conversations;
 mod devices;
 mod events;
+mod files;
 mod health;
 mod idempotency;
 mod migrations;
