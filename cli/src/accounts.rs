@@ -41,7 +41,8 @@ pub(crate) async fn token(settings: &Settings, action: TokenAction) -> anyhow::R
 pub(crate) fn plain(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid(faults) => {
-            let faults: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.pointer.trim_start_matches('/'), fault.message)).collect();
+            let faults: Vec<_> =
+                faults.iter().map(|fault| format!("{} {}", fault.pointer.trim_start_matches('/'), fault.message)).collect();
             anyhow::anyhow!(faults.join("; "))
         }
         other => other.into(),

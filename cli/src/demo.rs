@@ -110,7 +110,8 @@ impl Demo {
             "phone_number_id": NUMBER, "business_account_id": ACCOUNT, "access_token": self.access_token, "app_secret": self.app_secret,
             "webhook": format!("{public_url}/api/whatsapp/webhook"),
         });
-        let message = json!({ "phone_number_id": NUMBER, "name": "Ana Souza", "type": "text", "text": { "body": "Oi! Vocês entregam hoje?" } });
+        let message =
+            json!({ "phone_number_id": NUMBER, "name": "Ana Souza", "type": "text", "text": { "body": "Oi! Vocês entregam hoje?" } });
         for (path, body) in [("/sandbox/numbers".to_owned(), number), (format!("/sandbox/customers/{CUSTOMER}/messages"), message)] {
             let answer = http.post(format!("{sandbox}{path}")).json(&body).send().await;
             let answer = answer.with_context(|| format!("no sandbox answers at {sandbox}: run `somo sandbox` first"))?;

@@ -57,7 +57,9 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
 
 fn files(settings: &Settings, report: &mut Report) {
     let probe = settings.data_dir.join(".somo-doctor");
-    let written = std::fs::create_dir_all(&settings.data_dir).and_then(|()| std::fs::write(&probe, b"ok")).and_then(|()| std::fs::remove_file(&probe));
+    let written = std::fs::create_dir_all(&settings.data_dir)
+        .and_then(|()| std::fs::write(&probe, b"ok"))
+        .and_then(|()| std::fs::remove_file(&probe));
     match written {
         Ok(()) => report.ok(&format!("the data folder {} can be written", settings.data_dir.display())),
         Err(error) => report.fail(
@@ -100,7 +102,10 @@ async fn smtp(settings: &Settings, report: &mut Report) {
     };
     match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect((host.as_str(), port))).await {
         Ok(Ok(_)) => report.ok("the mail server answers"),
-        _ => report.fail(&format!("no mail server answers at {host}:{port}"), "check SOMO_SMTP_URL and the firewall; mails wait and are tried again"),
+        _ => report.fail(
+            &format!("no mail server answers at {host}:{port}"),
+            "check SOMO_SMTP_URL and the firewall; mails wait and are tried again",
+        ),
     }
 }
 
@@ -113,7 +118,9 @@ async fn graph(settings: &Settings, report: &mut Report) {
     match answered {
         // Whatever it says: it is there.
         true => report.ok(&format!("WhatsApp's API answers at {url}")),
-        false => report.fail(&format!("WhatsApp's API can't be reached at {url}"), "check the way to the internet, or SOMO_WHATSAPP_GRAPH_URL"),
+        false => {
+            report.fail(&format!("WhatsApp's API can't be reached at {url}"), "check the way to the internet, or SOMO_WHATSAPP_GRAPH_URL")
+        }
     }
 }
 
@@ -130,7 +137,8 @@ async fn database(settings: &Settings, db: Db, report: &mut Report) -> anyhow::R
         report.note("there is nobody to sign in", "run `somo user create --email … --password … --role admin`");
     }
     match ledger.workers_alive(Duration::from_secs(30)).await? {
-        0 => report.fail("no worker gave a sign of life within 30 seconds", "run `somo worker`, or `somo serve` for everything in one process"),
+        0 => report
+            .fail("no worker gave a sign of life within 30 seconds", "run `somo worker`, or `somo serve` for everything in one process"),
         workers => report.ok(&format!("{workers} worker processes live")),
     }
     for queue in ledger.queues().await? {
@@ -159,10 +167,14 @@ async fn devices(settings: &Settings, ledger: &Ledger, report: &mut Report) -> a
         for device in &page {
             let name = format!("the device {} ({})", device.name, device.id);
             if let Err(error) = Secrets::open(&sealer, device) {
-                report.fail(&format!("{name}: {error:#}"), "set SOMO_SECRET_KEY to the key it was connected with, or enter its access again");
+                report
+                    .fail(&format!("{name}: {error:#}"), "set SOMO_SECRET_KEY to the key it was connected with, or enter its access again");
             } else if devices::down(device.status) {
                 let why = device.status_reason.as_deref().unwrap_or("no reason given");
-                report.fail(&format!("{name} is {}: {why}", device.status.as_str()), "renew its token with PATCH /api/whatsapp/devices/{id}, or see Meta's console");
+                report.fail(
+                    &format!("{name} is {}: {why}", device.status.as_str()),
+                    "renew its token with PATCH /api/whatsapp/devices/{id}, or see Meta's console",
+                );
             }
         }
     }

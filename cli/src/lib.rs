@@ -6,8 +6,8 @@
 //!
 //! To add a command: a case in [`args::Command`], a file here.
 
-pub mod args;
 mod accounts;
+pub mod args;
 mod demo;
 mod doctor;
 mod migrate;

@@ -14,8 +14,8 @@
 use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
-pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use sea_orm::{ConnectionTrait, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -90,16 +90,11 @@ impl Db {
                 // A ping before every use would double the round trips; but one that sat idle may have died with a restart.
                 .test_before_acquire(false)
                 .before_acquire(|connection, meta| {
-                    Box::pin(async move {
-                        Ok(meta.idle_for < Duration::from_secs(1) || sqlx::Connection::ping(connection).await.is_ok())
-                    })
+                    Box::pin(async move { Ok(meta.idle_for < Duration::from_secs(1) || sqlx::Connection::ping(connection).await.is_ok()) })
                 })
                 .idle_timeout(Duration::from_secs(300))
         };
-        let write = pool(sizes.write)
-            .connect_with(options.clone())
-            .await
-            .context("PostgreSQL does not answer at SOMO_DATABASE_URL")?;
+        let write = pool(sizes.write).connect_with(options.clone()).await.context("PostgreSQL does not answer at SOMO_DATABASE_URL")?;
         let quick = pool(sizes.quick).connect_lazy_with(options.options([("synchronous_commit", "off")]));
         let write = DatabaseConnection::from(write);
         Ok(Self { read: write.clone(), quick: quick.into(), write })

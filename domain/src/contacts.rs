@@ -4,7 +4,8 @@ use chrono::Utc;
 use entities::{ContactId, TenantId, contact, contact_identity, contact_phone};
 use jobs::{NewJob, Tx};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ExprTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement, prelude::Expr, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, Statement, prelude::Expr,
+    sea_query::OnConflict,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -26,7 +27,10 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     let key = number.clone().unwrap_or_else(|| wa_id.to_owned());
     alone(write, tenant, &key).await?;
     let of = |kind: &str, values: Vec<String>| {
-        contact_identity::Column::TenantId.eq(tenant).and(contact_identity::Column::Kind.eq(kind)).and(contact_identity::Column::Value.is_in(values))
+        contact_identity::Column::TenantId
+            .eq(tenant)
+            .and(contact_identity::Column::Kind.eq(kind))
+            .and(contact_identity::Column::Value.is_in(values))
     };
     let spellings = number.as_deref().map_or_else(|| vec![wa_id.to_owned()], phone::variants);
     let mut names = of("wa_id", spellings);

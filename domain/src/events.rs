@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use db::{Db, DbErr};
 use entities::{TenantId, event};
-use sea_orm::{ColumnTrait, ExprTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@
 use chrono::{TimeDelta, Utc};
 use entities::{TenantId, idempotency_key as table};
 use jobs::{Ledger, Tx};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, prelude::Expr, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr, sea_query::OnConflict};
 use serde_json::Value;
 use uuid::Uuid;
 

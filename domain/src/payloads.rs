@@ -116,7 +116,10 @@ mod tests {
         let id = Uuid::nil();
         let nil = id.to_string();
         assert_eq!(json!(SendMessage { message_id: MessageId(id) }), json!({ "message_id": nil }));
-        assert_eq!(json!(MarkRead { conversation_id: ConversationId(id), typing: false }), json!({ "conversation_id": nil, "typing": false }));
+        assert_eq!(
+            json!(MarkRead { conversation_id: ConversationId(id), typing: false }),
+            json!({ "conversation_id": nil, "typing": false })
+        );
         assert_eq!(json!(IngestWebhook { inbox_id: InboxId(id) }), json!({ "inbox_id": nil }));
         assert_eq!(json!(FetchMedia { media_id: MediaId(id) }), json!({ "media_id": nil }));
         assert_eq!(json!(SyncContact { contact_id: ContactId(id) }), json!({ "contact_id": nil }));

@@ -82,7 +82,14 @@ impl Scope {
 
 /// Every ability there is; a token's are checked against it.
 pub const ABILITIES: &[&str] = &[
-    "devices:read", "devices:write", "messages:read", "messages:send", "conversations:read", "conversations:write", "jobs:read", "jobs:write",
+    "devices:read",
+    "devices:write",
+    "messages:read",
+    "messages:send",
+    "conversations:read",
+    "conversations:write",
+    "jobs:read",
+    "jobs:write",
     "queues:write",
 ];
 

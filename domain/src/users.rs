@@ -3,7 +3,7 @@
 use chrono::Utc;
 use entities::{Role, TenantId, UserId, tenant, user};
 use jobs::Ledger;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, SqlErr};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +48,8 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
     let scope = Scope::system(tenant_id, Actor::System);
     let write = Write::begin(ledger, &scope).await?;
     if existing.is_none() {
-        let row = tenant::ActiveModel { id: Set(tenant_id), name: Set(new.tenant.trim().to_owned()), slug: Set(slug), ..Default::default() };
+        let row =
+            tenant::ActiveModel { id: Set(tenant_id), name: Set(new.tenant.trim().to_owned()), slug: Set(slug), ..Default::default() };
         tenant::Entity::insert(row).exec_without_returning(&**write).await?;
         write.record(Event { topic: "tenants", subject_id: tenant_id.0, action: "created", data: json!({}) }).await?;
     }

@@ -229,7 +229,11 @@ impl<I, O> Clone for Coalescer<I, O> {
 impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
     /// At most `max` in a batch, `lanes` batches at once. `run` answers in the order of what it was asked.
     #[must_use]
-    pub fn new(max: usize, lanes: usize, run: impl Fn(Vec<I>) -> BoxFuture<'static, anyhow::Result<Vec<O>>> + Clone + Send + 'static) -> Self {
+    pub fn new(
+        max: usize,
+        lanes: usize,
+        run: impl Fn(Vec<I>) -> BoxFuture<'static, anyhow::Result<Vec<O>>> + Clone + Send + 'static,
+    ) -> Self {
         let (tx, rx) = mpsc::channel::<(I, oneshot::Sender<O>)>(4 * max);
         let rx = Arc::new(tokio::sync::Mutex::new(rx));
         for _ in 0..lanes {

@@ -38,8 +38,19 @@ pub mod queue {
 
     /// All of them.
     pub const ALL: [&str; 13] = [
-        WHATSAPP_SEND, WHATSAPP_RECEIVE, WHATSAPP_MEDIA, CONTACT_SYNC, MAIL_SEND, MAIL_SYNC, WORKFLOWS, STATISTICS,
-        WEBHOOKS, IMPORTS, EXPORTS, NOTIFICATIONS, MAINTENANCE,
+        WHATSAPP_SEND,
+        WHATSAPP_RECEIVE,
+        WHATSAPP_MEDIA,
+        CONTACT_SYNC,
+        MAIL_SEND,
+        MAIL_SYNC,
+        WORKFLOWS,
+        STATISTICS,
+        WEBHOOKS,
+        IMPORTS,
+        EXPORTS,
+        NOTIFICATIONS,
+        MAINTENANCE,
     ];
 }
 

@@ -18,10 +18,9 @@ impl Ledger {
     /// The database's.
     pub async fn own_route(&self, lane: &Lane, worker: &str, lease: Duration) -> Result<Option<i64>, DbErr> {
         let (now, until) = match self.db().backend() {
-            DbBackend::Sqlite => (
-                "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
-                "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', printf('%.3f seconds', $4))",
-            ),
+            DbBackend::Sqlite => {
+                ("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')", "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', printf('%.3f seconds', $4))")
+            }
             _ => ("now()", "now() + $4 * interval '1 s'"),
         };
         let own = format!(

@@ -268,7 +268,13 @@ fn received(receiver: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Item>>>) ->
 }
 
 /// Transport → claim → apalis, as long as there are free slots.
-async fn feed(shared: Arc<Shared>, lane: Lane, mut pull: Box<dyn Pull>, items: mpsc::UnboundedSender<Item>, mut stopping: watch::Receiver<bool>) {
+async fn feed(
+    shared: Arc<Shared>,
+    lane: Lane,
+    mut pull: Box<dyn Pull>,
+    items: mpsc::UnboundedSender<Item>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let slots = Arc::new(Semaphore::new(shared.options.concurrency));
     let local = matches!(shared.transport, Transport::Local(_));
     let patience = Duration::from_millis(if local { 20 } else { 3000 });

@@ -6,7 +6,11 @@ use db::DbErr;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::{Handlers, JobView, Lane, Ledger, Transport, handlers::RunJob, relay::{Pace, Relay}};
+use crate::{
+    Handlers, JobView, Lane, Ledger, Transport,
+    handlers::RunJob,
+    relay::{Pace, Relay},
+};
 
 /// The unfinished jobs of one kind, oldest first.
 ///

@@ -18,11 +18,7 @@ struct Step {
 
 macro_rules! step {
     ($name:literal) => {
-        Step {
-            name: $name,
-            up: include_str!(concat!("sql/", $name, ".up.sql")),
-            down: include_str!(concat!("sql/", $name, ".down.sql")),
-        }
+        Step { name: $name, up: include_str!(concat!("sql/", $name, ".up.sql")), down: include_str!(concat!("sql/", $name, ".down.sql")) }
     };
 }
 

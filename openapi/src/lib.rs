@@ -27,7 +27,8 @@ pub fn write(path: impl AsRef<Path>) -> anyhow::Result<()> {
 /// It can't be read, or differs; the first difference is told.
 pub fn check(path: impl AsRef<Path>) -> anyhow::Result<()> {
     let path = path.as_ref();
-    let found = std::fs::read_to_string(path).with_context(|| format!("{} can't be read; run `somo openapi` to write it", path.display()))?;
+    let found =
+        std::fs::read_to_string(path).with_context(|| format!("{} can't be read; run `somo openapi` to write it", path.display()))?;
     match difference(&found, &text()) {
         None => Ok(()),
         Some(difference) => bail!("{} is out of date: {difference}\nRun `somo openapi` and commit the file.", path.display()),

@@ -9,7 +9,7 @@ use chrono::{TimeDelta, Utc};
 use db::Db;
 use entities::{Role, SessionId, TenantId, UserId, session, user};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, prelude::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr};
 use serde_json::json;
 
 use crate::{

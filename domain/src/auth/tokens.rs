@@ -5,7 +5,7 @@ use chrono::Utc;
 use db::Db;
 use entities::{TokenId, UserId, personal_access_token as table, user};
 use jobs::Ledger;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

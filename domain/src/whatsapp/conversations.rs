@@ -10,7 +10,7 @@ use jobs::{Ledger, NewJob};
 use poem_openapi::Object;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ExprTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::Expr,
     sea_query::{LockType, NullOrdering, OnConflict},
 };

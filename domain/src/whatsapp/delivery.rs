@@ -11,9 +11,11 @@
 //! a crash between the two: nobody knows what WhatsApp got, so the message is parked as `unknown`.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entities::{DeviceId, DeviceStatus, MessageId, MessageStatus, TenantId, whatsapp_conversation, whatsapp_device, whatsapp_message as table};
+use entities::{
+    DeviceId, DeviceStatus, MessageId, MessageStatus, TenantId, whatsapp_conversation, whatsapp_device, whatsapp_message as table,
+};
 use jobs::Ledger;
-use sea_orm::{ColumnTrait, ExprTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Expr, sea_query::LockType};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Expr, sea_query::LockType};
 use serde_json::{Value, json};
 use whatsapp::{
     channel::{DeviceTrouble, Outbound, ProviderError, Sent},
@@ -65,7 +67,8 @@ pub async fn hand(write: &Write<'_>, id: MessageId) -> Result<Handing> {
     match message.status {
         MessageStatus::Queued => {}
         MessageStatus::Handed => {
-            let error = ProviderError { message: "the process ended between handing it over and the answer".into(), ..ProviderError::default() };
+            let error =
+                ProviderError { message: "the process ended between handing it over and the answer".into(), ..ProviderError::default() };
             set(write, &message, MessageStatus::Unknown, Utc::now(), Some(&error)).await?;
             return Ok(Handing::Parked);
         }
@@ -305,7 +308,13 @@ async fn back(write: &Write<'_>, message: &table::Model, error: &ProviderError) 
 }
 
 /// The message's status, its history and its event.
-async fn set(write: &Write<'_>, message: &table::Model, status: MessageStatus, at: DateTime<Utc>, error: Option<&ProviderError>) -> Result<()> {
+async fn set(
+    write: &Write<'_>,
+    message: &table::Model,
+    status: MessageStatus,
+    at: DateTime<Utc>,
+    error: Option<&ProviderError>,
+) -> Result<()> {
     let tenant = write.scope.tenant;
     let detail: Option<Value> = error.map(|error| json!(error));
     table::Entity::update_many()

@@ -5,7 +5,10 @@ use db::Db;
 use entities::{DeviceId, DeviceStatus, Provider, Role, TenantId, user, whatsapp_device as table};
 use jobs::{Ledger, NewJob};
 use poem_openapi::Object;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr, prelude::Expr, sea_query::LockType};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr, prelude::Expr,
+    sea_query::LockType,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -183,7 +186,19 @@ impl From<table::Model> for Device {
         } = row;
         // What an older release wrote and this one can't read is the default.
         let settings = serde_json::from_value(settings).unwrap_or_default();
-        Self { id, name, provider, phone_number_id, business_account_id, status, status_reason, status_at, settings, created_at, updated_at }
+        Self {
+            id,
+            name,
+            provider,
+            phone_number_id,
+            business_account_id,
+            status,
+            status_reason,
+            status_at,
+            settings,
+            created_at,
+            updated_at,
+        }
     }
 }
 
@@ -222,7 +237,8 @@ pub async fn create(ledger: &Ledger, sealer: &Sealer, scope: &Scope, new: Device
         (Provider::Web, _) => fault("/provider", "unsupported", "this version connects cloud numbers only"),
         (Provider::Cloud, Some(_)) => {}
     }
-    let Some(CloudAccess { phone_number_id, business_account_id, access_token, app_secret, verify_token }) = new.cloud.filter(|_| faults.is_empty())
+    let Some(CloudAccess { phone_number_id, business_account_id, access_token, app_secret, verify_token }) =
+        new.cloud.filter(|_| faults.is_empty())
     else {
         return Err(Error::Invalid(faults));
     };
@@ -361,7 +377,9 @@ pub async fn delete(ledger: &Ledger, scope: &Scope, id: DeviceId) -> Result<()> 
 /// The database's.
 pub async fn set_status(write: &Write<'_>, id: DeviceId, status: DeviceStatus, reason: Option<&str>) -> Result<()> {
     let tenant = write.scope.tenant;
-    let Some(before) = table::Entity::find().filter(live(tenant).and(table::Column::Id.eq(id))).lock(LockType::NoKeyUpdate).one(&***write).await? else {
+    let Some(before) =
+        table::Entity::find().filter(live(tenant).and(table::Column::Id.eq(id))).lock(LockType::NoKeyUpdate).one(&***write).await?
+    else {
         return Ok(());
     };
     if before.status == status && before.status_reason.as_deref() == reason {

@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::{
-    ConversationStatus, Direction, InboxId, MediaId, MediaState, MessageId, MessageStatus, whatsapp_conversation, whatsapp_device, whatsapp_inbox,
-    whatsapp_media, whatsapp_message as table,
+    ConversationStatus, Direction, InboxId, MediaId, MediaState, MessageId, MessageStatus, whatsapp_conversation, whatsapp_device,
+    whatsapp_inbox, whatsapp_media, whatsapp_message as table,
 };
 use jobs::NewJob;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Expr, sea_query::{LockType, OnConflict},
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    prelude::Expr,
+    sea_query::{LockType, OnConflict},
 };
 use serde_json::{Value, json};
 use whatsapp::{

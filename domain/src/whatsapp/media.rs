@@ -4,7 +4,7 @@ use chrono::Utc;
 use db::Db;
 use entities::{DeviceId, MediaId, MediaState, TenantId, whatsapp_media as table};
 use jobs::Ledger;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, ExprTrait, EntityTrait, QueryFilter, prelude::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr};
 use serde_json::json;
 
 use super::{devices, messages::MediaView};

@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use db::Db;
 use entities::{
-    ContactId, ConversationId, ConversationStatus, DeviceId, Direction, MediaId, MediaState, MessageId, MessageStatus, Provider, TenantId, UserId,
-    whatsapp_conversation, whatsapp_device, whatsapp_media, whatsapp_message as table, whatsapp_message_event,
+    ContactId, ConversationId, ConversationStatus, DeviceId, Direction, MediaId, MediaState, MessageId, MessageStatus, Provider, TenantId,
+    UserId, whatsapp_conversation, whatsapp_device, whatsapp_media, whatsapp_message as table, whatsapp_message_event,
 };
 use jobs::{Ledger, NewJob};
 use poem_openapi::Object;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Expr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -188,7 +188,11 @@ pub async fn send(ledger: &Ledger, scope: &Scope, new: MessageSend) -> Result<Me
     }
     let chat = phone::canonical(&to);
     if chat.is_none() {
-        faults.push(FieldError { pointer: "/to".into(), code: "invalid", message: "is not an international phone number such as +5511987654321".into() });
+        faults.push(FieldError {
+            pointer: "/to".into(),
+            code: "invalid",
+            message: "is not an international phone number such as +5511987654321".into(),
+        });
     }
     let device = match devices::row(&ledger.db().read, scope.tenant, device_id).await {
         Ok(device) => Some(device),
@@ -352,7 +356,12 @@ pub async fn get(db: &Db, scope: &Scope, id: MessageId) -> Result<Message> {
         .order_by_asc(Column::Id)
         .all(&db.read)
         .await?;
-    let view = |step: whatsapp_message_event::Model| StatusStep { status: step.status, at: step.at, detail: step.detail, created_at: step.created_at };
+    let view = |step: whatsapp_message_event::Model| StatusStep {
+        status: step.status,
+        at: step.at,
+        detail: step.detail,
+        created_at: step.created_at,
+    };
     message.status_history = Some(steps.into_iter().map(view).collect());
     Ok(message)
 }
@@ -364,8 +373,8 @@ pub async fn get(db: &Db, scope: &Scope, id: MessageId) -> Result<Message> {
 pub async fn of_conversation(db: &Db, scope: &Scope, conversation: ConversationId, paging: Paging) -> Result<Page<Message>> {
     scope.require("messages:read")?;
     conversations::get(db, scope, conversation).await?;
-    let mut find = table::Entity::find()
-        .filter(table::Column::TenantId.eq(scope.tenant).and(table::Column::ConversationId.eq(conversation)));
+    let mut find =
+        table::Entity::find().filter(table::Column::TenantId.eq(scope.tenant).and(table::Column::ConversationId.eq(conversation)));
     if let Some((Some(at), id)) = paging.after_time::<MessageId>()? {
         find = find.filter(table::Column::CreatedAt.lt(at).or(table::Column::CreatedAt.eq(at).and(table::Column::Id.lt(id))));
     }

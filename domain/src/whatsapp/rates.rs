@@ -5,7 +5,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::{DeviceId, whatsapp_rate as table};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, prelude::Expr, sea_query::{LockType, OnConflict}};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
+    prelude::Expr,
+    sea_query::{LockType, OnConflict},
+};
 
 use super::devices::DeviceSettings;
 use crate::{Result, engine::Write};
@@ -20,7 +25,13 @@ const DEVICE: &str = "device";
 ///
 /// # Errors
 /// The database's.
-pub async fn reserve(write: &Write<'_>, device: DeviceId, chat: &str, settings: &DeviceSettings, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+pub async fn reserve(
+    write: &Write<'_>,
+    device: DeviceId,
+    chat: &str,
+    settings: &DeviceSettings,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>> {
     let slot = take(write, device, chat, settings.pair_per_second, settings.pair_burst, now).await?;
     if slot > now {
         return Ok(slot);

@@ -9,7 +9,7 @@ use db::Db;
 use entities::{DeviceId, TenantId, tenant, whatsapp_statistic as table};
 use jobs::Ledger;
 use poem_openapi::Object;
-use sea_orm::{ColumnTrait, ExprTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Scope, page::plausible};
@@ -186,7 +186,19 @@ pub async fn list(
             first_reply_seconds,
             computed_at: _,
         } = row;
-        Statistic { device_id, period, starts_at, received, sent, delivered, read, failed, conversations, first_replies, first_reply_seconds }
+        Statistic {
+            device_id,
+            period,
+            starts_at,
+            received,
+            sent,
+            delivered,
+            read,
+            failed,
+            conversations,
+            first_replies,
+            first_reply_seconds,
+        }
     };
     Ok(rows.into_iter().map(view).collect())
 }

@@ -6,7 +6,7 @@ use chrono::Utc;
 use db::Db;
 use entities::{DeviceId, TenantId, whatsapp_device, whatsapp_inbox};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ExprTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use whatsapp::{
     cloud::{
@@ -62,10 +62,12 @@ pub async fn is_verify_token(db: &Db, token: &str) -> Result<bool> {
 /// # Errors
 /// [`Error::Unauthorized`] when no secret signed it, [`Error::Invalid`] when it is not JSON; the database's.
 pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str>) -> Result<Delivery> {
-    const WRONG: Error = Error::Unauthorized { code: "invalid_signature", message: "X-Hub-Signature-256 does not sign this body with a known app secret" };
+    const WRONG: Error =
+        Error::Unauthorized { code: "invalid_signature", message: "X-Hub-Signature-256 does not sign this body with a known app secret" };
     let signature = signature.ok_or(WRONG)?;
     let json: Option<Value> = serde_json::from_slice(body).ok();
-    let parts: Vec<(Value, Change)> = json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change))).collect();
+    let parts: Vec<(Value, Change)> =
+        json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change))).collect();
     let devices = candidates(db, &parts).await?;
 
     let mut signed_by = HashMap::new();
@@ -98,7 +100,9 @@ pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str
             (None, None) => false,
         };
         match signers.iter().find(of) {
-            Some(device) => delivery.arrivals.push(Arrival { tenant: device.tenant_id, device: device.id, line: line(device.id, &change.event), body }),
+            Some(device) => {
+                delivery.arrivals.push(Arrival { tenant: device.tenant_id, device: device.id, line: line(device.id, &change.event), body })
+            }
             None => delivery.dropped += 1,
         }
     }
@@ -125,11 +129,15 @@ async fn candidates(db: &Db, parts: &[(Value, Change)]) -> Result<Vec<whatsapp_d
         false => live().filter(Column::PhoneNumberId.is_in(numbers)).all(&db.read).await?,
     };
     let known = |number: &Option<String>| number.is_some() && devices.iter().any(|device| device.phone_number_id == *number);
-    let accounts: BTreeSet<&str> =
-        parts.iter().filter(|(_, change)| !known(&change.phone_number_id)).filter_map(|(_, change)| change.business_account_id.as_deref()).collect();
+    let accounts: BTreeSet<&str> = parts
+        .iter()
+        .filter(|(_, change)| !known(&change.phone_number_id))
+        .filter_map(|(_, change)| change.business_account_id.as_deref())
+        .collect();
     if !accounts.is_empty() {
         // The oldest first: nobody pushes them out by claiming their account, too.
-        devices.extend(live().filter(Column::BusinessAccountId.is_in(accounts)).order_by_asc(Column::Id).limit(GUESSES).all(&db.read).await?);
+        devices
+            .extend(live().filter(Column::BusinessAccountId.is_in(accounts)).order_by_asc(Column::Id).limit(GUESSES).all(&db.read).await?);
     }
     if devices.is_empty() {
         devices = live().order_by_desc(Column::Id).limit(GUESSES).all(&db.read).await?;

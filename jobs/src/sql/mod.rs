@@ -8,8 +8,8 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use postgres::{LOCK_RELAY, RELEASE};
-pub(crate) use sqlite::steps;
 use sea_orm::{DbBackend, Statement, Value};
+pub(crate) use sqlite::steps;
 
 /// One database's wording.
 #[derive(Debug)]

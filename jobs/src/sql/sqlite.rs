@@ -40,11 +40,8 @@ and j.run_at <= ",
     /// list of seq
     pub(crate) const PARK: &str = "update jobs set state = 'held' where seq in (select value from json_each(?1))";
     /// list of seq, seconds
-    pub(crate) const RELEASE: &str = concat!(
-        "update jobs set state = 'dispatched', lease_until = ",
-        now!("?2"),
-        " where seq in (select value from json_each(?1))"
-    );
+    pub(crate) const RELEASE: &str =
+        concat!("update jobs set state = 'dispatched', lease_until = ", now!("?2"), " where seq in (select value from json_each(?1))");
 }
 
 pub(super) const DIALECT: Dialect = Dialect {

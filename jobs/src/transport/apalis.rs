@@ -43,10 +43,8 @@ const BATCH: usize = 100;
 impl Storages {
     pub(super) fn new(url: &str, prefix: &str) -> anyhow::Result<Self> {
         let patience = Some(Duration::from_secs(2));
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(patience)
-            .set_response_timeout(patience);
+        let config =
+            ConnectionManagerConfig::new().set_number_of_retries(1).set_connection_timeout(patience).set_response_timeout(patience);
         let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
         Ok(Self { connection, prefix: prefix.to_owned() })
     }

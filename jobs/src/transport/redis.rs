@@ -93,25 +93,18 @@ impl Puller {
         let redis = match &mut self.connection {
             Some(redis) => redis,
             none => {
-                let patience = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(PATIENCE))
-                    .set_response_timeout(Some(BLOCK + PATIENCE));
+                let patience =
+                    AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(BLOCK + PATIENCE));
                 none.insert(self.client.get_multiplexed_async_connection_with_config(&patience).await?)
             }
         };
-        let first: Option<(String, i64)> =
-            redis::cmd("BLPOP").arg(&self.key).arg(BLOCK.as_secs()).query_async(redis).await?;
+        let first: Option<(String, i64)> = redis::cmd("BLPOP").arg(&self.key).arg(BLOCK.as_secs()).query_async(redis).await?;
         let Some((_, first)) = first else { return Ok(Vec::new()) };
         let mut seqs = vec![first];
         if max > 1 {
             let last = isize::try_from(max).expect("a batch is small") - 2;
-            let (more,): (Vec<i64>,) = redis::pipe()
-                .atomic()
-                .lrange(&self.key, 0, last)
-                .ltrim(&self.key, last + 1, -1)
-                .ignore()
-                .query_async(redis)
-                .await?;
+            let (more,): (Vec<i64>,) =
+                redis::pipe().atomic().lrange(&self.key, 0, last).ltrim(&self.key, last + 1, -1).ignore().query_async(redis).await?;
             seqs.extend(more);
         }
         Ok(seqs)
