@@ -28,7 +28,7 @@ pub(crate) struct Outcome {
 pub(crate) async fn calm(town: &mut Town, desk: &Desk, patience: Duration) {
     let db = town.db().await;
     let since = Instant::now();
-    let mut quiet = 0;
+    let (mut quiet, mut told) = (0, 0);
     loop {
         town.tend();
         let left = count(&db, "select count(*) as n from jobs where state in ('pending', 'held', 'dispatched', 'running')").await
@@ -37,6 +37,10 @@ pub(crate) async fn calm(town: &mut Town, desk: &Desk, patience: Duration) {
         quiet = if left == 0 && outstanding == 0 { quiet + 1 } else { 0 };
         if quiet == 3 {
             return;
+        }
+        if since.elapsed().as_secs() / 10 > told {
+            told = since.elapsed().as_secs() / 10;
+            eprintln!("after {} s of calm, {left} jobs and events and {outstanding} webhooks are left", since.elapsed().as_secs());
         }
         if since.elapsed() > patience {
             let sql = "select kind || ' ' || state || ', attempt ' || attempts || ' by ' || coalesce(worker, 'nobody') as job from jobs

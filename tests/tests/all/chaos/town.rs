@@ -213,7 +213,7 @@ impl Desk {
     pub(crate) async fn insist(&self, path: &str, key: &str, body: &Value) -> Value {
         for _ in 0..3000 {
             let address = &self.addresses[self.turn.fetch_add(1, Relaxed) % self.addresses.len()];
-            let post = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).header("idempotency-key", key).json(body);
+            let post = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).header("idempotency-key", key.replace(' ', "-")).json(body);
             if let Ok(answer) = post.send().await {
                 let status = answer.status();
                 let said = answer.bytes().await.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
