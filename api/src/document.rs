@@ -70,7 +70,8 @@ fn complete(method: &str, operation: &mut Value) {
     let slow = operation.get("requestBody").filter(|body| !body.is_null()).map(|_| ("408", "The body took too long."));
     let endless = form.then_some(("411", "An upload needs a Content-Length."));
     for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless) {
-        let problem = json!({ "description": description, "content": { CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } } });
+        let problem =
+            json!({ "description": description, "content": { CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let answer = operation["responses"].as_object_mut().expect("every operation answers").entry(status).or_insert(problem);
         if matches!(status, "429" | "503") {
             answer["headers"]["Retry-After"] = json!({ "description": "Seconds.", "schema": { "type": "integer" } });
@@ -121,7 +122,8 @@ fn taken(document: &Value) -> BTreeSet<String> {
 /// Takes no unknown members, and does without those that have a default.
 fn close(schema: &mut Value) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-    let defaulted: Vec<Value> = properties.iter().filter(|(_, member)| member.get("default").is_some()).map(|(name, _)| json!(name)).collect();
+    let defaulted: Vec<Value> =
+        properties.iter().filter(|(_, member)| member.get("default").is_some()).map(|(name, _)| json!(name)).collect();
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|name| !defaulted.contains(name));
     }
@@ -154,11 +156,15 @@ fn modern(value: Value) -> Value {
             // A reference could have no neighbours in 3.0, so a description stands beside it in `allOf`.
             if let Some(Value::Array(parts)) = members.get("allOf")
                 && parts.iter().filter(|part| part.get("$ref").is_some()).count() == 1
-                && parts.iter().all(|part| part.get("$ref").is_some() || part.as_object().is_some_and(|part| part.keys().all(|key| key == "description" || key == "default")))
+                && parts.iter().all(|part| {
+                    part.get("$ref").is_some()
+                        || part.as_object().is_some_and(|part| part.keys().all(|key| key == "description" || key == "default"))
+                })
             {
                 let parts = parts.clone();
                 members.remove("allOf");
-                members.extend(parts.into_iter().filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None }).flatten());
+                members
+                    .extend(parts.into_iter().filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None }).flatten());
             }
             let plain = |name: String| match name.strip_suffix("; charset=utf-8") {
                 Some(plain) => plain.to_owned(),

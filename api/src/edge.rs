@@ -109,7 +109,10 @@ impl<E: Endpoint> Edged<E> {
                 Some(length) if length <= MAX_UPLOAD => self.inner.call(request).await.map(IntoResponse::into_response),
                 Some(_) => Ok(self.refuse(&request, too_large())),
                 // Without a length nobody knows how much of the disk it would take.
-                None => Ok(self.refuse(&request, Draft::new(StatusCode::LENGTH_REQUIRED, "length_required", "an upload needs a Content-Length"))),
+                None => {
+                    Ok(self
+                        .refuse(&request, Draft::new(StatusCode::LENGTH_REQUIRED, "length_required", "an upload needs a Content-Length")))
+                }
             };
         }
         let body = match *request.method() {
@@ -118,8 +121,12 @@ impl<E: Endpoint> Edged<E> {
                 let bytes = match tokio::time::timeout(BODY_PATIENCE, read).await {
                     Ok(Ok(bytes)) => bytes,
                     Ok(Err(ReadBodyError::PayloadTooLarge)) => return Ok(self.refuse(&request, too_large())),
-                    Ok(Err(_)) => return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "the body broke off"))),
-                    Err(_) => return Ok(self.refuse(&request, Draft::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"))),
+                    Ok(Err(_)) => {
+                        return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "the body broke off")));
+                    }
+                    Err(_) => {
+                        return Ok(self.refuse(&request, Draft::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long")));
+                    }
                 };
                 request.set_body(Body::from_bytes(bytes.clone()));
                 Some(bytes)
@@ -161,8 +168,13 @@ impl<E: Endpoint> Edged<E> {
     /// The same key gets the same answer.
     async fn once(&self, mut request: Request, key: &HeaderValue, token: &str, body: bytes::Bytes) -> Result<Response> {
         let principal = self.edge.guard.principal(token).await.map_err(Failure)?;
-        let Some(key) = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())) else {
-            let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", "Idempotency-Key takes 1 to 255 ASCII characters, none of them a space");
+        let Some(key) = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()))
+        else {
+            let draft = Draft::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_idempotency_key",
+                "Idempotency-Key takes 1 to 255 ASCII characters, none of them a space",
+            );
             return Ok(self.refuse(&request, draft));
         };
         let actor = principal.scope(None).actor.parts().1.unwrap_or_default();
@@ -183,11 +195,19 @@ impl<E: Endpoint> Edged<E> {
                 return Ok(response);
             }
             Begun::InFlight => {
-                let draft = Draft::new(StatusCode::CONFLICT, "request_in_flight", "a request with this Idempotency-Key is under way; ask again in a moment");
+                let draft = Draft::new(
+                    StatusCode::CONFLICT,
+                    "request_in_flight",
+                    "a request with this Idempotency-Key is under way; ask again in a moment",
+                );
                 return Ok(self.refuse(&request, Draft { retry_after: Some(1), ..draft }));
             }
             Begun::Mismatch => {
-                let draft = Draft::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "this Idempotency-Key was used for another request");
+                let draft = Draft::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "idempotency_key_reused",
+                    "this Idempotency-Key was used for another request",
+                );
                 return Ok(self.refuse(&request, draft));
             }
         };
@@ -210,7 +230,9 @@ impl<E: Endpoint> Edged<E> {
 
 /// A file and the form around it: streamed to the disk by its handler, and not read here.
 fn is_upload(request: &Request) -> bool {
-    *request.method() == Method::POST && request.uri().path() == "/api/whatsapp/media" && request.content_type().is_some_and(|kind| kind.starts_with("multipart/"))
+    *request.method() == Method::POST
+        && request.uri().path() == "/api/whatsapp/media"
+        && request.content_type().is_some_and(|kind| kind.starts_with("multipart/"))
 }
 
 fn length(request: &Request) -> Option<u64> {
@@ -219,9 +241,9 @@ fn length(request: &Request) -> Option<u64> {
 
 /// The request's own id when it brings a harmless one; the same for everybody who asks.
 fn request_id(request: &Request) -> String {
-    let given = request.header(REQUEST_ID).filter(|id| {
-        (8..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    });
+    let given = request
+        .header(REQUEST_ID)
+        .filter(|id| (8..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
     match (given, request.extensions().get::<RequestId>()) {
         (_, Some(id)) => id.0.clone(),
         (Some(id), None) => id.to_owned(),

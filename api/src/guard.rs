@@ -137,7 +137,8 @@ impl Guard {
 
     /// Whose token it is.
     pub(crate) async fn principal(&self, token: &str) -> Result<Arc<Principal>, Error> {
-        const REFUSED: Error = Error::Unauthorized { code: "invalid_token", message: "the token is unknown, expired or revoked; sign in again" };
+        const REFUSED: Error =
+            Error::Unauthorized { code: "invalid_token", message: "the token is unknown, expired or revoked; sign in again" };
         if let Some(principal) = self.remembered(token) {
             return Ok(principal);
         }
@@ -157,7 +158,14 @@ impl Guard {
         let scope = Scope { role: account.role, abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &scope).await?;
         let me = Me {
-            user: MyUser { id: user.id, email: user.email, name: user.name, role: user.role, locale: user.locale, time_zone: user.time_zone },
+            user: MyUser {
+                id: user.id,
+                email: user.email,
+                name: user.name,
+                role: user.role,
+                locale: user.locale,
+                time_zone: user.time_zone,
+            },
             tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
             abilities: ABILITIES.iter().filter(|ability| scope.require(ability).is_ok()).map(|&ability| ability.to_owned()).collect(),
         };

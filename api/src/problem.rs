@@ -179,7 +179,9 @@ pub(crate) fn of_error(error: &poem::Error, names: &[String]) -> Draft {
     }
     match error.status() {
         StatusCode::NOT_FOUND => Draft::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; /docs lists what there is"),
-        StatusCode::METHOD_NOT_ALLOWED => Draft::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path doesn't take this method"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Draft::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path doesn't take this method")
+        }
         StatusCode::UNAUTHORIZED => unauthorized(),
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         status if status.is_client_error() => Draft::new(status, "bad_request", "the request can't be read"),

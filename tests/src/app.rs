@@ -106,7 +106,8 @@ impl Answer {
     pub fn faults(&self, expected: &[(&str, &str)]) {
         self.fails(422, "invalid");
         let text = |fault: &Value, name: &str| fault[name].as_str().unwrap_or_default().to_owned();
-        let found: Vec<_> = self.json["errors"].as_array().into_iter().flatten().map(|one| (text(one, "pointer"), text(one, "code"))).collect();
+        let found: Vec<_> =
+            self.json["errors"].as_array().into_iter().flatten().map(|one| (text(one, "pointer"), text(one, "code"))).collect();
         let expected: Vec<_> = expected.iter().map(|&(pointer, code)| (pointer.to_owned(), code.to_owned())).collect();
         assert_eq!(found, expected, "{}", self.text);
     }
@@ -392,7 +393,21 @@ pub fn delivery(number: &str, mut value: Value) -> Value {
 /// Nothing of the inside is in what strangers get to read.
 fn harmless(text: &str) {
     let text = text.to_lowercase();
-    for trace in ["select ", "insert into", "update ", "sqlx", "sea_orm", "error returned", "constraint", ".rs", "panicked", "/root", "/home", "/tmp", "/var"] {
+    for trace in [
+        "select ",
+        "insert into",
+        "update ",
+        "sqlx",
+        "sea_orm",
+        "error returned",
+        "constraint",
+        ".rs",
+        "panicked",
+        "/root",
+        "/home",
+        "/tmp",
+        "/var",
+    ] {
         assert!(!text.contains(trace), "{trace:?} is in an error: {text}");
     }
     for secret in ["the access token", "the app's secret", "somo_pat_", "somo_rt_", "$argon2"] {

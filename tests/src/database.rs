@@ -47,9 +47,8 @@ pub async fn fresh(kind: Kind) -> Database {
             options.max_connections(1);
             let admin = sea_orm::Database::connect(options).await.expect("PostgreSQL answers");
             // Two copies of one template at once are refused; this waits its turn.
-            let copy = format!(
-                "select pg_advisory_lock(7203); create database {name} template {template}; select pg_advisory_unlock(7203)"
-            );
+            let copy =
+                format!("select pg_advisory_lock(7203); create database {name} template {template}; select pg_advisory_unlock(7203)");
             for part in copy.split("; ") {
                 admin.execute_raw(Statement::from_string(sea_orm::DbBackend::Postgres, part)).await.expect("a database is made");
             }

@@ -73,8 +73,7 @@ impl Conversations {
         cursor: Query<Option<String>>,
     ) -> Answer<Json<ConversationPage>> {
         let wanted = Wanted { device_id: device_id.0, status: status.0, contact_id: contact_id.0 };
-        let Page { data, next_cursor } =
-            conversations::list(self.ledger.db(), &caller.scope(), wanted, paging(limit.0, cursor.0)).await?;
+        let Page { data, next_cursor } = conversations::list(self.ledger.db(), &caller.scope(), wanted, paging(limit.0, cursor.0)).await?;
         Ok(Json(ConversationPage { data, page: PageInfo { next_cursor } }))
     }
 

@@ -141,7 +141,16 @@ struct QueueOut {
 impl From<QueueView> for QueueOut {
     fn from(queue: QueueView) -> Self {
         let QueueView { name, paused_at, pending, held, dispatched, running, dead, oldest_pending_seconds } = queue;
-        Self { name, paused_at, pending, held, dispatched, running, dead, oldest_pending_seconds: oldest_pending_seconds.map(|age| age.max(0.0)) }
+        Self {
+            name,
+            paused_at,
+            pending,
+            held,
+            dispatched,
+            running,
+            dead,
+            oldest_pending_seconds: oldest_pending_seconds.map(|age| age.max(0.0)),
+        }
     }
 }
 

@@ -94,7 +94,8 @@ impl Media {
             other => Error::Internal(other.into()),
         })?;
         let kind = file.mime_type.unwrap_or_else(|| "application/octet-stream".into());
-        let name: String = file.file_name.unwrap_or_default().chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/')).collect();
+        let name: String =
+            file.file_name.unwrap_or_default().chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/')).collect();
         let name = if name.is_empty() { id.0.to_string() } else { name };
         let printable = |text: String| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>();
         Ok(File::Bytes(Binary(Body::from_bytes_stream(found.into_stream())), printable(kind), format!("attachment; filename=\"{name}\"")))

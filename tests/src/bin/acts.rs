@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use jobs::{Lane, Ledger, Transport, Wake, runtime::{Options, Runtime}};
+use jobs::{
+    Lane, Ledger, Transport, Wake,
+    runtime::{Options, Runtime},
+};
 use tests::{act, ledger::brisk};
 
 #[tokio::main]

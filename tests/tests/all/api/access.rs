@@ -76,13 +76,38 @@ fn table() -> Vec<Row> {
         ("whatsapp_devices_list", |_| (Method::GET, "/api/whatsapp/devices".into(), None), Own, Viewer),
         ("whatsapp_devices_create", |_| (Method::POST, "/api/whatsapp/devices".into(), Some(new_device("300"))), Own, Admin),
         ("whatsapp_devices_get", |w| (Method::GET, format!("/api/whatsapp/devices/{}", w.device), None), Missing, Viewer),
-        ("whatsapp_devices_update", |w| (Method::PATCH, format!("/api/whatsapp/devices/{}", w.device), Some(json!({ "name": "mine" }))), Missing, Admin),
+        (
+            "whatsapp_devices_update",
+            |w| (Method::PATCH, format!("/api/whatsapp/devices/{}", w.device), Some(json!({ "name": "mine" }))),
+            Missing,
+            Admin,
+        ),
         ("whatsapp_devices_delete", |w| (Method::DELETE, format!("/api/whatsapp/devices/{}", w.device), None), Missing, Admin),
-        ("whatsapp_conversations_list", |w| (Method::GET, format!("/api/whatsapp/conversations?device_id={}", w.device), None), Empty, Viewer),
+        (
+            "whatsapp_conversations_list",
+            |w| (Method::GET, format!("/api/whatsapp/conversations?device_id={}", w.device), None),
+            Empty,
+            Viewer,
+        ),
         ("whatsapp_conversations_get", |w| (Method::GET, format!("/api/whatsapp/conversations/{}", w.conversation), None), Missing, Viewer),
-        ("whatsapp_conversations_messages", |w| (Method::GET, format!("/api/whatsapp/conversations/{}/messages", w.conversation), None), Missing, Viewer),
-        ("whatsapp_conversations_read", |w| (Method::POST, format!("/api/whatsapp/conversations/{}/read", w.conversation), None), Missing, Agent),
-        ("whatsapp_conversations_typing", |w| (Method::POST, format!("/api/whatsapp/conversations/{}/typing", w.conversation), None), Missing, Agent),
+        (
+            "whatsapp_conversations_messages",
+            |w| (Method::GET, format!("/api/whatsapp/conversations/{}/messages", w.conversation), None),
+            Missing,
+            Viewer,
+        ),
+        (
+            "whatsapp_conversations_read",
+            |w| (Method::POST, format!("/api/whatsapp/conversations/{}/read", w.conversation), None),
+            Missing,
+            Agent,
+        ),
+        (
+            "whatsapp_conversations_typing",
+            |w| (Method::POST, format!("/api/whatsapp/conversations/{}/typing", w.conversation), None),
+            Missing,
+            Agent,
+        ),
         ("whatsapp_messages_get", |w| (Method::GET, format!("/api/whatsapp/messages/{}", w.message), None), Missing, Viewer),
         (
             "whatsapp_messages_send",
@@ -95,7 +120,12 @@ fn table() -> Vec<Row> {
         ),
         ("whatsapp_media_get", |w| (Method::GET, format!("/api/whatsapp/media/{}", w.media), None), Missing, Viewer),
         ("whatsapp_media_create", |w| (Method::POST, "/api/whatsapp/media".into(), Some(json!(w.device))), Fault("/device_id"), Agent),
-        ("whatsapp_statistics_list", |w| (Method::GET, format!("/api/whatsapp/statistics?period=day&device_id={}", w.device), None), Empty, Viewer),
+        (
+            "whatsapp_statistics_list",
+            |w| (Method::GET, format!("/api/whatsapp/statistics?period=day&device_id={}", w.device), None),
+            Empty,
+            Viewer,
+        ),
     ]
 }
 
@@ -106,7 +136,13 @@ async fn world(app: &TestApp, ana: &Person) -> World {
     let message = app.post(ana, "/api/whatsapp/messages/send", body).await.is(202).json;
     let job = testing::assert_enqueued(&app.ledger, <SendMessage as jobs::Job>::KIND).await.id.to_string();
     let media = MediaId::new();
-    let row = whatsapp_media::ActiveModel { id: Set(media), tenant_id: Set(ana.tenant), device_id: Set(device), state: Set(MediaState::Pending), ..Default::default() };
+    let row = whatsapp_media::ActiveModel {
+        id: Set(media),
+        tenant_id: Set(ana.tenant),
+        device_id: Set(device),
+        state: Set(MediaState::Pending),
+        ..Default::default()
+    };
     whatsapp_media::Entity::insert(row).exec_without_returning(&app.database.db.write).await.unwrap();
     World {
         device: device.to_string(),

@@ -1,7 +1,10 @@
 //! Files up and down.
 
 use domain::entities::Role;
-use reqwest::{Method, multipart::{Form, Part}};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use tests::{
     app::{Answer, Person, TestApp, app},
     on_both_databases,

@@ -1,9 +1,6 @@
 //! Messages out, up to the queue.
 
-use domain::{
-    entities::Role,
-    payloads::SendMessage,
-};
+use domain::{entities::Role, payloads::SendMessage};
 use jobs::testing;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -25,8 +25,16 @@ fn mountain() -> i64 {
 /// Writes many jobs in one statement, as no client could.
 async fn pile_up(setup: &Setup, rows: i64) {
     let (series, id, payload) = match setup.ledger.db().backend() {
-        DbBackend::Sqlite => ("with recursive series(n) as (select 1 union all select n + 1 from series where n < $2)", "randomblob(16)", "json_object('n', n, 'deed', 'note')"),
-        _ => ("with series as (select generate_series(1, $2::bigint) as n)", "gen_random_uuid()", "jsonb_build_object('n', n, 'deed', 'note')"),
+        DbBackend::Sqlite => (
+            "with recursive series(n) as (select 1 union all select n + 1 from series where n < $2)",
+            "randomblob(16)",
+            "json_object('n', n, 'deed', 'note')",
+        ),
+        _ => (
+            "with series as (select generate_series(1, $2::bigint) as n)",
+            "gen_random_uuid()",
+            "jsonb_build_object('n', n, 'deed', 'note')",
+        ),
     };
     let sql = format!(
         "insert into jobs (id, tenant_id, queue, kind, payload, max_attempts, priority, run_at)

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use jobs::{Lane, relay::{Pace, Relay}};
+use jobs::{
+    Lane,
+    relay::{Pace, Relay},
+};
 use sea_orm::{ConnectionTrait, Statement};
 use tests::{
     act::{self, Deed},
@@ -69,12 +72,12 @@ async fn ten_relays_never_exceed_the_window() {
     }
     let lane = Lane::queue(act::QUEUE);
     let pace = Pace { window: WINDOW, deliver_within: Duration::from_secs(300), poll: Duration::from_millis(5), ..Pace::default() };
-    let relays: Vec<_> = (0..10)
-        .map(|_| tokio::spawn(Relay::new(setup.ledger.clone(), lane.clone(), setup.transport.clone(), pace).run()))
-        .collect();
+    let relays: Vec<_> =
+        (0..10).map(|_| tokio::spawn(Relay::new(setup.ledger.clone(), lane.clone(), setup.transport.clone(), pace).run())).collect();
     let (mut done, mut most) = (0, 0);
     while done < jobs {
-        let out = "select coalesce(array_agg(seq), '{}') as seqs from (select seq from jobs where state = 'dispatched' order by random()) s";
+        let out =
+            "select coalesce(array_agg(seq), '{}') as seqs from (select seq from jobs where state = 'dispatched' order by random()) s";
         let row = setup.ledger.db().read.query_one_raw(Statement::from_string(sea_orm::DbBackend::Postgres, out)).await.unwrap();
         let seqs: Vec<i64> = row.unwrap().try_get("", "seqs").unwrap();
         most = most.max(seqs.len());

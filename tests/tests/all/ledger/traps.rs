@@ -49,7 +49,15 @@ async fn a_worker_whose_connection_is_cut_comes_back() {
     let setup = setup(Kind::Postgres, Via::Apalis).await;
     let runtime = setup.work(brisk());
     for round in 0..3 {
-        let cut: i64 = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").query_async(&mut redis().await).await.unwrap();
+        let cut: i64 = redis::cmd("CLIENT")
+            .arg("KILL")
+            .arg("TYPE")
+            .arg("normal")
+            .arg("SKIPME")
+            .arg("yes")
+            .query_async(&mut redis().await)
+            .await
+            .unwrap();
         assert!(cut > 0);
         setup.enqueue((0..20).map(|n| setup.act(round * 20 + n, Deed::Effect))).await;
         setup.finished().await;
@@ -88,7 +96,10 @@ async fn finished_tasks_are_acknowledged_and_forgotten() {
     while forgotten < 500 {
         forgotten += storages.trim(&jobs::Lane::queue(act::QUEUE), 100).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if forgotten == 0 && redis.scard::<_, i64>(key(&setup, "done")).await.unwrap() == 0 && redis.hlen::<_, i64>(key(&setup, "data")).await.unwrap() == 0 {
+        if forgotten == 0
+            && redis.scard::<_, i64>(key(&setup, "done")).await.unwrap() == 0
+            && redis.hlen::<_, i64>(key(&setup, "data")).await.unwrap() == 0
+        {
             break; // the heartbeat forgot them first
         }
     }

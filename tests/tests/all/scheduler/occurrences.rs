@@ -52,7 +52,10 @@ async fn of_a_thousand_occurrences_three_schedulers_take_each_once_though_one_is
     let mut schedulers: Vec<_> = (0..3).map(|n| program.spawn(&format!("scheduler-{n}"), &["scheduler"], &[])).collect();
 
     // One dies somewhere on the way.
-    let (some, victim) = { let mut dice = rand::rng(); (dice.random_range(50..700), dice.random_range(0..3)) };
+    let (some, victim) = {
+        let mut dice = rand::rng();
+        (dice.random_range(50..700), dice.random_range(0..3))
+    };
     while jobs(db).await.len() < some {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
