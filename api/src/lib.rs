@@ -1,7 +1,7 @@
 //! HTTP: routes, sign-in, errors, webhook intake. No business rule and no SQL: a handler extracts, calls one function of the
 //! domain, converts.
 //!
-//! - [`app`] puts the routes together; one file for each group of them under [`routes`].
+//! - [`app`] puts the routes together; one file for each group of them under `routes`.
 //! - `edge` is what every request passes, `guard` says who is asking, `problem` is what every failure becomes,
 //!   `document` publishes what there is, `operations` holds requests to it.
 //!

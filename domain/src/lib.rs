@@ -1,6 +1,6 @@
 //! The rules of the CRM. One folder or file for each module; the same names are used in `api` and `workers`.
 //!
-//! Every read and write starts from a [`Scope`](scope::Scope): whose data, and what may be done. Every write goes through
+//! Every read and write starts from a [`Scope`]: whose data, and what may be done. Every write goes through
 //! [`engine::Write`]: the record, its event and the jobs that follow, in one transaction. DTOs derive poem-openapi's schema,
 //! nothing else of HTTP is here. Modules talk through each other's functions; reactions go through events and jobs.
 //!

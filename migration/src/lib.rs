@@ -2,7 +2,7 @@
 //!
 //! A migration is two SQL files, `sql/NNNN_name.up.sql` and `.down.sql`, written once for both databases: words in braces
 //! (`{uuid}`, `{time}`, …) stand for each database's own; a line that begins with `--pg` or `--lite` is only for one.
-//! Landed files never change: expand first, contract in a later one. To add one: two files and a line in [`HISTORY`].
+//! Landed files never change: expand first, contract in a later one. To add one: two files and a line in `HISTORY`.
 
 use db::{Db, DbBackend, DbErr};
 use sea_orm_migration::{

@@ -1,7 +1,7 @@
 //! WhatsApp in the CRM: devices, conversations, messages, the way in and the way out.
 //!
 //! A message goes out: [`messages::send`] writes it with its job, the handler in `workers` hands it over and calls
-//! [`delivery`]. One comes in: [`webhook::accept`] keeps the delivery with a job, the handler calls [`ingest`].
+//! [`delivery`]. One comes in: [`webhook::keep`] writes the delivery with a job, the handler calls [`ingest`].
 
 pub mod conversations;
 pub mod delivery;

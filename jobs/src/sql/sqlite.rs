@@ -15,9 +15,11 @@ macro_rules! now {
 
 /// The release in steps, inside one immediate transaction: SQLite has no lateral join, and its calls are cheap.
 pub(crate) mod steps {
-    /// queue, route, window → room
+    /// queue, route, window → room. SQLite uses a partial index only for a condition that stands in the statement word for
+    /// word; that one of its states follows from another, it doesn't see.
     pub(crate) const ROOM: &str = "
-select max(0, ?3 - (select count(*) from jobs where queue = ?1 and route = ?2 and state = 'dispatched')) as n
+select max(0, ?3 - (select count(*) from jobs where queue = ?1 and route = ?2 and state = 'dispatched'
+                    and state in ('dispatched', 'running'))) as n
 where not exists (select 1 from job_queues where name = ?1 and paused_at is not null)";
     /// queue, route, level, tenant before → the next tenant with waiting jobs. One bound, not `?4 is null or …`: with that,
     /// SQLite walks over all the jobs of the tenants before.
@@ -133,9 +135,12 @@ where seq in (select seq from jobs where state in ('dispatched', 'running') and 
         " limit 1000)
 returning queue, route, order_key, state"
     ),
-    sleeping: "select distinct queue, order_key from jobs where state = 'held' and order_key is not null",
+    sleeping: "
+select distinct queue, order_key from jobs where state = 'held' and order_key is not null
+and state in ('pending', 'held', 'dispatched', 'running')",
     trim: concat!(
-        "delete from jobs where seq in (select seq from jobs where state in ('done', 'cancelled') and finished_at < ",
+        "delete from jobs where seq in (select seq from jobs where state in ('done', 'cancelled')
+and state in ('done', 'dead', 'cancelled') and finished_at < ",
         now!("-?1"),
         " order by finished_at limit ?2)"
     ),

@@ -1,6 +1,6 @@
 //! Transports move row numbers from relays to workers. They may lose, repeat and reorder them: the ledger makes that harmless.
 //!
-//! [`local`] is a channel inside one process, [`redis`] a plain list per lane, [`apalis`] the queue of the apalis-redis crate.
+//! `local` is a channel inside one process, `redis` a plain list per lane, `apalis` the queue of the apalis-redis crate.
 //! One conformance suite runs over all three. A fourth is a file here, an arm in each function below, and a line in the suite.
 
 mod apalis;
