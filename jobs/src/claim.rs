@@ -143,7 +143,16 @@ fn tokens(held: &[(i64, i64)]) -> Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Holdings {
     held: Arc<Mutex<BTreeSet<(i64, i64)>>>,
-    unstarted: mpsc::UnboundedSender<(i64, i64)>,
+    unstarted: mpsc::UnboundedSender<Unstarted>,
+}
+
+/// What the task of the holdings is told.
+#[derive(Debug)]
+enum Unstarted {
+    /// This job was claimed and never started.
+    Job((i64, i64)),
+    /// Somebody waits until all of those before are given back.
+    Written(oneshot::Sender<()>),
 }
 
 /// A guard, not an insert and a remove: apalis drops handlers half-way when its worker restarts, and an entry left behind
@@ -169,9 +178,16 @@ impl Holdings {
             loop {
                 let done = tokio::select! {
                     count = returned.recv_many(&mut batch, 1024) => {
-                        let done = ledger.give_back(&batch).await;
-                        batch.clear();
                         if count == 0 { return }
+                        let (mut jobs, mut waiting) = (Vec::new(), Vec::new());
+                        for told in batch.drain(..) {
+                            match told {
+                                Unstarted::Job(job) => jobs.push(job),
+                                Unstarted::Written(waits) => waiting.push(waits),
+                            }
+                        }
+                        let done = if jobs.is_empty() { Ok(()) } else { ledger.give_back(&jobs).await };
+                        waiting.into_iter().for_each(|waits| _ = waits.send(()));
                         done
                     }
                     _ = renewal.tick() => {
@@ -194,6 +210,15 @@ impl Holdings {
         Held { holdings: self.clone(), job, started: false, _slot: slot }
     }
 
+    /// Waits until every job that was claimed and never started is given back: before the process ends, or they would wait
+    /// for their leases.
+    pub(crate) async fn given_back(&self) {
+        let (written, waits) = oneshot::channel();
+        if self.unstarted.send(Unstarted::Written(written)).is_ok() {
+            _ = waits.await; // an error: the task has ended, and the reaper does it
+        }
+    }
+
     /// How many jobs are held.
     pub(crate) fn count(&self) -> usize {
         self.held.lock().expect("nothing panics while holding it").len()
@@ -211,7 +236,7 @@ impl Drop for Held {
         self.holdings.held.lock().expect("nothing panics while holding it").remove(&self.job);
         if !self.started {
             // Without a receiver the process is ending, and the reaper does it.
-            _ = self.holdings.unstarted.send(self.job);
+            _ = self.holdings.unstarted.send(Unstarted::Job(self.job));
         }
     }
 }

@@ -76,6 +76,7 @@ struct Shared {
     handlers: Box<dyn RunJob>,
     holdings: Holdings,
     claims: Coalescer<i64, Option<Claimed>>,
+    claiming: AtomicUsize,
     finishes: Coalescer<(Claimed, Outcome), ()>,
 }
 
@@ -129,7 +130,17 @@ impl Runtime {
             })
         };
         let holdings = Holdings::new(ledger.clone(), options.lease);
-        let shared = Arc::new(Shared { ledger, transport, options, name, handlers: Box::new(handlers), holdings, claims, finishes });
+        let shared = Arc::new(Shared {
+            ledger,
+            transport,
+            options,
+            name,
+            handlers: Box::new(handlers),
+            holdings,
+            claims,
+            claiming: AtomicUsize::new(0),
+            finishes,
+        });
         let lanes = Arc::new(Mutex::new(BTreeMap::new()));
         for queue in &shared.options.queues {
             serve(&shared, &lanes, Lane::queue(queue));
@@ -161,9 +172,10 @@ impl Runtime {
         }
         let drained = async {
             futures::future::join_all(feeders).await;
-            while self.shared.holdings.count() > 0 {
+            while self.shared.claiming.load(Relaxed) + self.shared.holdings.count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            self.shared.holdings.given_back().await;
         };
         if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!(running = self.shared.holdings.count(), "stopped before every job was done; their leases will end");
@@ -331,11 +343,29 @@ async fn on_item(item: Item, shared: Data<Arc<Shared>>) -> Result<(), BoxDynErro
 
 /// apalis-redis hands over one number at a time, so the claims are gathered here.
 async fn on_seq(seq: i64, shared: Data<Arc<Shared>>) -> Result<(), BoxDynError> {
+    let claiming = Claiming::begin(&shared.0.claiming);
     if let Some(Some(job)) = shared.0.claims.ask(seq).await {
         let held = shared.0.holdings.hold(&job, None);
+        drop(claiming);
         shared.0.run(Item { job, held }).await;
     }
     Ok(())
+}
+
+/// A claim under way: a process that stops waits for it, as for a job.
+struct Claiming<'a>(&'a AtomicUsize);
+
+impl<'a> Claiming<'a> {
+    fn begin(under_way: &'a AtomicUsize) -> Self {
+        under_way.fetch_add(1, Relaxed);
+        Self(under_way)
+    }
+}
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Shared {
