@@ -7,8 +7,10 @@ use db::Db;
 use futures::future::try_join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use crate::{
+    api::Installation,
     child::Child,
     somo::{KIND, QUEUE},
     task::{Produce, Produced, Task, Via, Work, Worked},
@@ -66,14 +68,25 @@ pub(crate) struct Env {
     me: PathBuf,
     somo: DatabaseConnection,
     graphile: DatabaseConnection,
+    program: PathBuf,
+    folder: PathBuf,
+    installation: OnceCell<Installation>,
 }
 
 const SOMO: &str = "bench_somo";
 const GRAPHILE: &str = "bench_graphile";
 
 impl Env {
-    /// Makes the databases. `server` is the address of any database of a PostgreSQL whose superuser we are.
-    pub(crate) async fn open(server: String, redis: String, node: PathBuf, scripts: PathBuf) -> anyhow::Result<Self> {
+    /// Makes the databases. `server` is the address of any database of a PostgreSQL whose superuser we are; `program` is
+    /// `somo`, `folder` is for its files.
+    pub(crate) async fn open(
+        server: String,
+        redis: String,
+        node: PathBuf,
+        scripts: PathBuf,
+        program: PathBuf,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
         let me = std::env::current_exe().context("the program has no path")?;
         let admin = connect(&server).await?;
         for name in [SOMO, GRAPHILE] {
@@ -85,11 +98,16 @@ impl Env {
             database.execute_unprepared("create table bench_records (id uuid primary key, n bigint not null, body text not null)").await?;
         }
         migration::up(&Db::open(&database(&server, SOMO)).await?).await?;
-        let env = Self { server, redis, node, scripts, me, somo, graphile };
+        let env = Self { server, redis, node, scripts, me, somo, graphile, program, folder, installation: OnceCell::new() };
         let task = env.task(Contender::GRAPHILE, None, None);
         let setup = Child::start(&env.node, &[&env.script("graphile.mjs"), "setup"], &task).await?;
         setup.stop().await?;
         Ok(env)
+    }
+
+    /// The real installation, made when it is first asked for.
+    pub(crate) async fn installation(&self) -> anyhow::Result<&Installation> {
+        self.installation.get_or_try_init(|| Installation::make(&self.program, &self.folder, &self.server, &self.redis)).await
     }
 
     /// The PostgreSQL server's own address.
@@ -217,7 +235,7 @@ async fn both_answers(mut child: Child) -> anyhow::Result<(Worked, Produced)> {
 }
 
 /// One connection, so that what is set on it stays set.
-async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
+pub(crate) async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.context("PostgreSQL does not answer")

@@ -15,7 +15,8 @@ pub(crate) async fn about(env: &Env, rounds: u32, quick: bool) -> anyhow::Result
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     row("machine", format!("{cores} cores, {}, {} GB; everything shares them", cpu(), memory()));
     row("system", said("uname", &["-sr"]));
-    row("SOMO", format!("{}, release build, {}", env!("CARGO_PKG_VERSION"), said("rustc", &["--version"])));
+    let build = if cfg!(debug_assertions) { "debug build" } else { "release build" };
+    row("SOMO", format!("{}, {build}, {}", env!("CARGO_PKG_VERSION"), said("rustc", &["--version"])));
     row(
         "jobs at once (a, c)",
         format!(

@@ -2,9 +2,11 @@
 //!
 //! `script/bench` starts both, installs the others and calls `bench run`. The harness starts every measured process by
 //! itself: SOMO's is this program again (`bench somo`), the others are scripts in `node/`; [`task`] is what they are told.
-//! One file for each part: [`enqueue`], [`latency`], [`drain`], [`me`]. To add a part: one more such file and its
-//! arm in [`run`]; to add a contender: a script, and an arm in [`contender`].
+//! One file for each part: [`enqueue`], [`latency`], [`drain`], [`webhook`], [`me`]; the last two
+//! ask the real `somo api`, which [`api`] starts. To add a part: one more such file and its arm in [`run`]; to add a
+//! contender: a script, and an arm in [`contender`].
 
+mod api;
 mod child;
 mod clock;
 mod contender;
@@ -20,6 +22,7 @@ mod run;
 mod somo;
 mod stats;
 mod task;
+mod webhook;
 
 use clap::Parser;
 

@@ -8,6 +8,7 @@ use crate::{
     contender::{Contender, Env},
     drain, enqueue, latency, machine, me,
     report::{self, Table, Target},
+    webhook,
 };
 
 /// What to measure, with what, and where to write it.
@@ -25,6 +26,12 @@ pub(crate) struct Options {
     /// The folder of their scripts.
     #[arg(long)]
     scripts: PathBuf,
+    /// The program `somo`.
+    #[arg(long)]
+    somo: PathBuf,
+    /// A folder for its files.
+    #[arg(long)]
+    folder: PathBuf,
     /// Where the page goes.
     #[arg(long)]
     report: PathBuf,
@@ -45,17 +52,19 @@ enum Part {
     Enqueue,
     Latency,
     Drain,
+    Webhook,
     Me,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Enqueue, Self::Latency, Self::Drain, Self::Me];
+    const ALL: [Self; 5] = [Self::Enqueue, Self::Latency, Self::Drain, Self::Webhook, Self::Me];
 
     fn letter(self) -> &'static str {
         match self {
             Self::Enqueue => "a",
             Self::Latency => "b",
             Self::Drain => "c",
+            Self::Webhook => "d",
             Self::Me => "e",
         }
     }
@@ -67,7 +76,8 @@ impl Part {
             Self::Enqueue => names(&enqueue::WHO),
             Self::Latency => names(&latency::WHO),
             Self::Drain => names(&drain::WHO),
-            Self::Me => vec![me::BARE],
+            Self::Webhook => vec![webhook::SOMO],
+            Self::Me => vec![me::SOMO, me::BARE],
         }
     }
 
@@ -77,6 +87,8 @@ impl Part {
             Self::Enqueue => enqueue::measure(env, enqueue::WHO[row], quick, table).await,
             Self::Latency => latency::measure(env, latency::WHO[row], quick, table).await,
             Self::Drain => drain::measure(env, drain::WHO[row], quick, table).await,
+            Self::Webhook => webhook::measure(env, quick, table).await,
+            Self::Me if row == 0 => me::somo(env, quick, table).await,
             Self::Me => me::bare(env, quick, table).await,
         }
     }
@@ -85,9 +97,9 @@ impl Part {
 /// Measures, round by round, and writes the page.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let began = Instant::now();
-    let env = Env::open(options.postgres, options.redis, options.node, options.scripts).await?;
+    let env = Env::open(options.postgres, options.redis, options.node, options.scripts, options.somo, options.folder).await?;
     let wanted = |letter: &str| options.only.is_empty() || options.only.iter().any(|only| only == letter);
-    let mut tables = [enqueue::table(), latency::table(), drain::table(), me::table()];
+    let mut tables = [enqueue::table(), latency::table(), drain::table(), webhook::table(), me::table()];
     for (table, part) in tables.iter_mut().zip(Part::ALL).filter(|(_, part)| wanted(part.letter())) {
         let names = part.rows();
         for round in 0..options.rounds as usize {
@@ -114,7 +126,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// What the default transport was promised to reach.
-fn targets([enqueue, latency, drain, _]: &[Table; 4]) -> Vec<Target> {
+fn targets([enqueue, latency, drain, webhook, me]: &[Table; 5]) -> Vec<Target> {
     let somo = Contender::DEFAULT.name();
     let ratio = |one: Option<f64>, other: Option<f64>| Some(one? / other?);
     let graphile = enqueue.median(Contender::GRAPHILE.name(), "jobs/s");
@@ -143,6 +155,8 @@ fn targets([enqueue, latency, drain, _]: &[Table; 4]) -> Vec<Target> {
             " ×",
         ),
         target("idle commit to start p99", idle(Contender::DEFAULT, 1), 10.0, true, " ms"),
+        target("webhook intake", webhook.median(webhook::SOMO, webhook::RATE), 2_000.0, false, " /s"),
+        target("GET /api/me, against bare poem", ratio(me.median(me::SOMO, me::RATE), me.median(me::BARE, me::RATE)), 0.4, false, " ×"),
     ]
 }
 
