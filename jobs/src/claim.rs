@@ -162,7 +162,7 @@ pub(crate) struct Held {
     holdings: Holdings,
     job: (i64, i64),
     started: bool,
-    _slot: Option<OwnedSemaphorePermit>,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Holdings {
@@ -204,10 +204,10 @@ impl Holdings {
         Self { held, unstarted }
     }
 
-    pub(crate) fn hold(&self, job: &Claimed, slot: Option<OwnedSemaphorePermit>) -> Held {
+    pub(crate) fn hold(&self, job: &Claimed) -> Held {
         let job = (job.seq, job.token);
         self.held.lock().expect("nothing panics while holding it").insert(job);
-        Held { holdings: self.clone(), job, started: false, _slot: slot }
+        Held { holdings: self.clone(), job, started: false, slot: None }
     }
 
     /// Waits until every job that was claimed and never started is given back: before the process ends, or they would wait
@@ -226,6 +226,11 @@ impl Holdings {
 }
 
 impl Held {
+    /// The place it runs in, free again when it is over.
+    pub(crate) fn occupy(&mut self, slot: OwnedSemaphorePermit) {
+        self.slot = Some(slot);
+    }
+
     pub(crate) fn started(&mut self) {
         self.started = true;
     }
@@ -233,11 +238,12 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.holdings.held.lock().expect("nothing panics while holding it").remove(&self.job);
+        // First, so that whoever sees that nothing is held can wait for it.
         if !self.started {
             // Without a receiver the process is ending, and the reaper does it.
             _ = self.holdings.unstarted.send(Unstarted::Job(self.job));
         }
+        self.holdings.held.lock().expect("nothing panics while holding it").remove(&self.job);
     }
 }
 

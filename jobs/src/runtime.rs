@@ -326,10 +326,11 @@ async fn feed(
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
-        for job in jobs {
-            let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-            let held = shared.holdings.hold(&job, Some(slot));
-            if items.send(Item { job, held }).is_err() {
+        // Held before anything is awaited: if the worker is gone, all of them are given back.
+        let claimed: Vec<Item> = jobs.into_iter().map(|job| Item { held: shared.holdings.hold(&job), job }).collect();
+        for mut item in claimed {
+            item.held.occupy(slots.clone().acquire_owned().await.expect("the semaphore is never closed"));
+            if items.send(item).is_err() {
                 return;
             }
         }
@@ -345,7 +346,7 @@ async fn on_item(item: Item, shared: Data<Arc<Shared>>) -> Result<(), BoxDynErro
 async fn on_seq(seq: i64, shared: Data<Arc<Shared>>) -> Result<(), BoxDynError> {
     let claiming = Claiming::begin(&shared.0.claiming);
     if let Some(Some(job)) = shared.0.claims.ask(seq).await {
-        let held = shared.0.holdings.hold(&job, None);
+        let held = shared.0.holdings.hold(&job);
         drop(claiming);
         shared.0.run(Item { job, held }).await;
     }
