@@ -11,10 +11,7 @@ use domain::{
 use jobs::{Ledger, Wake};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
-use tests::{
-    database::fresh,
-    on_both_databases,
-};
+use tests::{database::fresh, on_both_databases};
 
 on_both_databases! {
     async fn of_two_requests_with_one_key_only_one_is_done(kind: Kind) {

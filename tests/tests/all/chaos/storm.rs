@@ -157,6 +157,7 @@ async fn chaos_with_apalis_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn chaos_on_sqlite() {
-    let storm = Storm { kills: if long() { 60 } else { 10 }, flushes: 0, frozen: &[], away: &[], postgres: 0, pause: Duration::from_millis(2000) };
+    let storm =
+        Storm { kills: if long() { 60 } else { 10 }, flushes: 0, frozen: &[], away: &[], postgres: 0, pause: Duration::from_millis(2000) };
     weather("SQLite", Plan { transport: None, apis: 0, workers: 0, schedulers: 0 }, storm).await;
 }

@@ -76,7 +76,8 @@ impl Town {
             settings.extend([("SOMO_DATABASE_URL", database.as_str()), ("SOMO_REDIS_URL", redis), ("SOMO_QUEUE_TRANSPORT", transport)]);
         }
         let program = Program::new(SOMO, &settings);
-        let database_url = urls.map_or_else(|| format!("sqlite://{}/data/somo.sqlite", program.folder().display()), |(database, _)| database);
+        let database_url =
+            urls.map_or_else(|| format!("sqlite://{}/data/somo.sqlite", program.folder().display()), |(database, _)| database);
         let token = block_in_place(|| {
             _ = program.run(&["migrate", "up"]);
             _ = program.run(&["user", "create", "--email", EMAIL, "--password", "correct horse battery", "--role", "admin"]);
@@ -86,7 +87,12 @@ impl Town {
             None => vec![(Role::Serve, 1)],
             Some(_) => vec![(Role::Api, plan.apis), (Role::Worker, plan.workers), (Role::Scheduler, plan.schedulers)],
         };
-        let house = |role: Role, n| House { role, name: format!("{}-{n}", role.command()), bind: format!("127.0.0.1:{}", free_port()), process: None };
+        let house = |role: Role, n| House {
+            role,
+            name: format!("{}-{n}", role.command()),
+            bind: format!("127.0.0.1:{}", free_port()),
+            process: None,
+        };
         let houses = roles.into_iter().flat_map(|(role, count)| (0..count).map(move |n| house(role, n))).collect();
         Self { houses, program, services, sandbox, database_url, fallen: 0, token }
     }
@@ -105,7 +111,14 @@ impl Town {
     pub(crate) async fn open(&self) -> Desk {
         let addresses: Vec<String> = self.houses.iter().filter(|house| house.role.answers()).map(|house| house.bind.clone()).collect();
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
-        let desk = Desk { http, addresses: addresses.clone(), token: self.token.clone(), device: String::new(), sandbox: self.sandbox.url(), turn: AtomicUsize::new(0) };
+        let desk = Desk {
+            http,
+            addresses: addresses.clone(),
+            token: self.token.clone(),
+            device: String::new(),
+            sandbox: self.sandbox.url(),
+            turn: AtomicUsize::new(0),
+        };
         let cloud = json!({
             "phone_number_id": NUMBER, "business_account_id": "200000000000001", "access_token": "a", "app_secret": "s", "verify_token": "v",
         });
@@ -213,7 +226,12 @@ impl Desk {
     pub(crate) async fn insist(&self, path: &str, key: &str, body: &Value) -> Value {
         for _ in 0..3000 {
             let address = &self.addresses[self.turn.fetch_add(1, Relaxed) % self.addresses.len()];
-            let post = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).header("idempotency-key", key.replace(' ', "-")).json(body);
+            let post = self
+                .http
+                .post(format!("http://{address}{path}"))
+                .bearer_auth(&self.token)
+                .header("idempotency-key", key.replace(' ', "-"))
+                .json(body);
             if let Ok(answer) = post.send().await {
                 let status = answer.status();
                 let said = answer.bytes().await.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
@@ -251,7 +269,12 @@ impl Desk {
         let answer = self.http.get(format!("{}/sandbox/messages?phone_number_id={NUMBER}", self.sandbox)).send().await.unwrap();
         let taken: Value = answer.json().await.unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        taken["data"].as_array().unwrap().iter().map(|one| (text(&one["to"]), text(&one["body"]["text"]["body"]), text(&one["callback"]))).collect()
+        taken["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (text(&one["to"]), text(&one["body"]["text"]["body"]), text(&one["callback"])))
+            .collect()
     }
 
     /// How many messages and statuses WhatsApp has not been able to tell yet.
