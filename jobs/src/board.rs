@@ -39,6 +39,15 @@ pub struct JobView {
 const COLUMNS: &str = "seq, id, tenant_id, queue, route, kind, payload, priority, order_key, unique_key, run_at, state, attempts,
     max_attempts, worker, progress, last_error, created_at, started_at, finished_at";
 
+/// Where a tenant's jobs stand, in the words of the partial index that holds each part in order; those in flight are few.
+const SHELVES: [(&[&str], &str); 5] = [
+    (&["pending", "held"], "state in ('pending', 'held')"),
+    (&["dispatched", "running"], "state in ('dispatched', 'running')"),
+    (&["done"], "state in ('done', 'dead', 'cancelled') and state = 'done'"),
+    (&["dead"], "state in ('done', 'dead', 'cancelled') and state = 'dead'"),
+    (&["cancelled"], "state in ('done', 'dead', 'cancelled') and state = 'cancelled'"),
+];
+
 /// What to list; `None` means any.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
@@ -102,15 +111,26 @@ impl Ledger {
     /// The database's.
     pub async fn list(&self, tenant: Uuid, filter: JobFilter, limit: u64, before: Option<i64>) -> Result<Vec<JobView>, DbErr> {
         let JobFilter { queue, state, kind } = filter;
-        let mut list = format!("select {COLUMNS} from jobs where tenant_id = $1 and seq < $2");
+        let mut which = String::new();
         let mut values: Vec<Sql> = vec![tenant.into(), before.unwrap_or(i64::MAX).into()];
-        for (column, value) in [("queue", queue), ("state", state), ("kind", kind)] {
+        for (column, value) in [("queue", &queue), ("state", &state), ("kind", &kind)] {
             if let Some(value) = value {
-                values.push(value.into());
-                list.push_str(&format!(" and {column} = ${}", values.len()));
+                values.push(value.as_str().into());
+                which.push_str(&format!(" and {column} = ${}", values.len()));
             }
         }
-        list.push_str(&format!(" order by seq desc limit {limit}"));
+        let parts = SHELVES.iter().filter(|(states, _)| state.as_deref().is_none_or(|state| states.contains(&state)));
+        let parts = parts.map(|(_, shelf)| {
+            format!(
+                "select * from (select {COLUMNS} from jobs where tenant_id = $1 and seq < $2 and {shelf}{which}
+                 order by seq desc limit {limit}) shelf"
+            )
+        });
+        let parts = parts.collect::<Vec<_>>().join(" union all ");
+        if parts.is_empty() {
+            return Ok(Vec::new()); // no such state
+        }
+        let list = format!("select * from ({parts}) board order by seq desc limit {limit}");
         let statement = sea_orm::Statement::from_sql_and_values(self.db().backend(), list, values);
         self.db().read.query_all_raw(statement).await?.iter().map(|row| JobView::from_query_result(row, "")).collect()
     }
@@ -184,8 +204,12 @@ impl Ledger {
         };
         let whose = if tenant.is_some() { "tenant_id = $1 and" } else { "" };
         let figures = format!(
-            "select queue, state, count(*) as n, {age} as age from jobs
-             where {whose} state in ('pending', 'held', 'dispatched', 'running', 'dead') group by queue, state"
+            "select queue, state, count(*) as n, {age} as age from (
+                select queue, state, run_at from jobs where {whose} state in ('pending', 'held')
+                union all select queue, state, run_at from jobs where {whose} state in ('dispatched', 'running')
+                union all select queue, state, run_at from jobs
+                where {whose} state in ('done', 'dead', 'cancelled') and state = 'dead'
+             ) board group by queue, state"
         );
         let values: Vec<Sql> = tenant.into_iter().map(Into::into).collect();
         let db = &self.db().read;

@@ -60,7 +60,9 @@ impl Ledger {
     /// The database's.
     pub async fn trim(&self, age: Duration, most: i64) -> Result<u64, DbErr> {
         let sql = self.sql();
-        let trim = sql.statement(sql.trim, [age.as_secs_f64().into(), most.into()]);
+        let until = chrono::Utc::now() - age;
+        let first = uuid::Builder::from_unix_timestamp_millis(u64::try_from(until.timestamp_millis()).unwrap_or(0), &[0; 10]).into_uuid();
+        let trim = sql.statement(sql.trim, [age.as_secs_f64().into(), most.into(), first.into()]);
         Ok(self.db().quick.execute_raw(trim).await?.rows_affected())
     }
 }

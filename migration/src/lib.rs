@@ -23,7 +23,8 @@ macro_rules! step {
 }
 
 /// All migrations, oldest first.
-const HISTORY: &[Step] = &[step!("0001_core"), step!("0002_jobs"), step!("0003_contacts"), step!("0004_whatsapp")];
+const HISTORY: &[Step] =
+    &[step!("0001_core"), step!("0002_jobs"), step!("0003_contacts"), step!("0004_whatsapp"), step!("0005_jobs_indexes")];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.
 const WORDS: &[(&str, &str, &str)] = &[

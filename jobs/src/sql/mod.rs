@@ -41,7 +41,8 @@ pub(crate) struct Dialect {
     pub(crate) reap: &'static str,
     /// → queue, order_key of lines with a parked job
     pub(crate) sleeping: &'static str,
-    /// seconds, how many → trims finished jobs
+    /// seconds, how many, the first id of that time → trims finished jobs. Ids begin with the time at which they were given, so
+    /// theirs is the index: a job that was made later can't have finished earlier.
     pub(crate) trim: &'static str,
 }
 

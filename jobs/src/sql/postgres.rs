@@ -13,7 +13,7 @@ select pg_try_advisory_xact_lock(hashtextextended($1, 7203)) as locked, set_conf
 /// $1 queue, $2 route, $3 window, $4 at least so many of each tenant, $5 seconds a message may take to be claimed.
 ///
 /// - `tenant`: a skip scan, one index probe for each tenant with waiting jobs of a level, however many jobs it has. The
-///   order by `run_at` after the tenant keeps the planner on jobs_due: jobs_board has the tenants in order too, but with
+///   order by `run_at` after the tenant keeps the planner on jobs_due: jobs_waiting has the tenants in order too, but with
 ///   it a level without jobs reads the whole backlog.
 /// - `candidate`: the first due jobs of each, in turn, so that a tenant with a million can't hold up one with five.
 ///   One range scan for each level and tenant, so that rows due later are never read.
@@ -134,6 +134,6 @@ returning queue, route, order_key, state",
     sleeping: "select distinct queue, order_key from jobs where state = 'held' and order_key is not null",
     trim: "
 delete from jobs where seq = any(array(
-    select seq from jobs where state in ('done', 'cancelled') and finished_at < now() - $1 * interval '1 s'
-    order by finished_at limit $2 for update skip locked))",
+    select seq from jobs where id < $3 and state in ('done', 'cancelled') and finished_at < now() - $1 * interval '1 s'
+    order by id limit $2 for update skip locked))",
 };

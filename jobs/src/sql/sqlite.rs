@@ -139,9 +139,8 @@ returning queue, route, order_key, state"
 select distinct queue, order_key from jobs where state = 'held' and order_key is not null
 and state in ('pending', 'held', 'dispatched', 'running')",
     trim: concat!(
-        "delete from jobs where seq in (select seq from jobs where state in ('done', 'cancelled')
-and state in ('done', 'dead', 'cancelled') and finished_at < ",
+        "delete from jobs where seq in (select seq from jobs where id < ?3 and +state in ('done', 'cancelled') and finished_at < ",
         now!("-?1"),
-        " order by finished_at limit ?2)"
+        " order by id limit ?2)"
     ),
 };

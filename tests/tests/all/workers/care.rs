@@ -147,7 +147,8 @@ on_both_databases! {
         world.opened_by(CUSTOMER).await;
         let old = "2001-01-01T00:00:00+00:00";
         world.execute(&format!("update whatsapp_inbox set processed_at = '{old}' where id = (select id from whatsapp_inbox order by id limit 1)")).await;
-        world.execute(&format!("update jobs set finished_at = '{old}' where seq = (select min(seq) from jobs)")).await;
+        let first = literal(&world, uuid::Builder::from_unix_timestamp_millis(978_307_200_000, &[0; 10]).into_uuid());
+        world.execute(&format!("update jobs set id = {first}, finished_at = '{old}' where seq = (select min(seq) from jobs)")).await;
         let (tenant, user) = (literal(&world, world.tenant.0), literal(&world, world.admin.0));
         for (at, name) in [(old.to_owned(), "old"), (Utc::now().to_rfc3339(), "new")] {
             let id = literal(&world, Uuid::now_v7());
