@@ -98,15 +98,14 @@ impl Puller {
                 none.insert(self.client.get_multiplexed_async_connection_with_config(&patience).await?)
             }
         };
-        let first: Option<(String, i64)> = redis::cmd("BLPOP").arg(&self.key).arg(BLOCK.as_secs()).query_async(redis).await?;
-        let Some((_, first)) = first else { return Ok(Vec::new()) };
-        let mut seqs = vec![first];
-        if max > 1 {
-            let last = isize::try_from(max).expect("a batch is small") - 2;
-            let (more,): (Vec<i64>,) =
-                redis::pipe().atomic().lrange(&self.key, 0, last).ltrim(&self.key, last + 1, -1).ignore().query_async(redis).await?;
-            seqs.extend(more);
+        // What is there, at once; else the first one that comes, without asking for more: nothing stands between it and its claim.
+        let last = isize::try_from(max).expect("a batch is small") - 1;
+        let (there,): (Vec<i64>,) =
+            redis::pipe().atomic().lrange(&self.key, 0, last).ltrim(&self.key, last + 1, -1).ignore().query_async(redis).await?;
+        if !there.is_empty() {
+            return Ok(there);
         }
-        Ok(seqs)
+        let first: Option<(String, i64)> = redis::cmd("BLPOP").arg(&self.key).arg(BLOCK.as_secs()).query_async(redis).await?;
+        Ok(first.map(|(_, seq)| seq).into_iter().collect())
     }
 }
