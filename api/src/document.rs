@@ -144,6 +144,9 @@ fn null_the_optional(schema: &mut Value) {
             members.insert("anyOf".into(), either);
         } else if member["type"].is_string() {
             member["type"] = json!([member["type"], "null"]);
+            if let Some(words) = member.get_mut("enum").and_then(Value::as_array_mut) {
+                words.push(Value::Null);
+            }
         }
     }
 }

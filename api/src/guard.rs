@@ -15,7 +15,7 @@ use domain::{
     auth::{self, SignedIn, tokens},
     entities::{Role, SessionId, TenantId, UserId},
     idempotency::Claim,
-    scope::{ABILITIES, Actor},
+    scope::{self, Actor},
     users,
 };
 use hmac::{Hmac, Mac};
@@ -155,8 +155,8 @@ impl Guard {
             let actor = Actor::User(account.user);
             (account, actor, None, Some(claims.exp))
         };
-        let scope = Scope { role: account.role, abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
-        let (user, tenant) = users::me(db, &scope).await?;
+        let own = Scope { role: account.role, abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
+        let (user, tenant) = users::me(db, &own).await?;
         let me = Me {
             user: MyUser {
                 id: user.id,
@@ -167,7 +167,7 @@ impl Guard {
                 time_zone: user.time_zone,
             },
             tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
-            abilities: ABILITIES.iter().filter(|ability| scope.require(ability).is_ok()).map(|&ability| ability.to_owned()).collect(),
+            abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
         };
         let principal = Arc::new(Principal { actor, role: account.role, abilities, me, until });
         let mut seen = self.seen.lock().expect("nothing panics while holding it");

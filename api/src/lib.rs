@@ -14,6 +14,7 @@ mod guard;
 mod intake;
 mod operations;
 mod problem;
+mod resource;
 mod routes;
 
 use std::sync::Arc;

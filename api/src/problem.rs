@@ -112,6 +112,7 @@ impl ResponseError for Failure {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::Changed => StatusCode::PRECONDITION_FAILED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
             Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -130,6 +131,7 @@ impl Failure {
             Error::NotFound(what) => draft("not_found", format!("there is no such {what}")),
             Error::Invalid(faults) => Draft::invalid(faults.iter().cloned().map(Fault::from).collect()),
             Error::Conflict { code, message } => draft(code, message.clone()),
+            Error::Changed => draft("changed", "somebody else has changed it since you read it; read it again and decide".into()),
             Error::Forbidden(ability) => draft("forbidden", format!("your role or token lacks the ability {ability}")),
             Error::Unauthorized { code, message } => draft(code, (*message).to_owned()),
             Error::TooManyRequests { retry_after } => {

@@ -11,6 +11,8 @@
 //!
 //! This crate knows no table. A third database would be one more arm in [`Db::open`].
 
+pub mod fold;
+
 use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};

@@ -22,6 +22,9 @@ pub enum Error {
         /// For people: what to do.
         message: String,
     },
+    /// The record is not the one that the caller has seen.
+    #[error("somebody else has changed it")]
+    Changed,
     /// The caller may not do this.
     #[error("needs the ability {0}")]
     Forbidden(&'static str),

@@ -6,19 +6,26 @@
 //!
 //! To add a module: its tables in `migration` and `entities`, a file here, routes in `api`, handlers in `workers`.
 
+mod activities;
 pub mod auth;
 pub mod board;
+mod calls;
 pub mod contacts;
+mod deals;
 pub mod engine;
 pub mod error;
 pub mod events;
 pub mod idempotency;
 pub mod maintenance;
+mod notes;
 pub mod page;
 pub mod payloads;
+mod products;
+pub mod resource;
 pub mod schedules;
 pub mod scope;
 pub mod seal;
+mod tags;
 pub mod users;
 pub mod whatsapp;
 

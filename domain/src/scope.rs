@@ -75,13 +75,21 @@ impl Scope {
     /// # Errors
     /// [`Error::Forbidden`].
     pub fn require(&self, ability: &'static str) -> Result<(), Error> {
+        if let Some((resource, act, _)) = crate::resource::access::ABILITIES.iter().find(|(_, _, name)| name == ability) {
+            return self.reach(resource, *act).map(|_| ()).ok_or(Error::Forbidden(ability));
+        }
         let token = self.abilities.as_ref().is_none_or(|granted| granted.iter().any(|one| covers(one, ability)));
         if token && role_grants(self.role, ability) { Ok(()) } else { Err(Error::Forbidden(ability)) }
     }
 }
 
-/// Every ability there is; a token's are checked against it.
-pub const ABILITIES: &[&str] = &[
+/// Every ability there is: what a token's are checked against.
+pub fn abilities() -> impl Iterator<Item = &'static str> {
+    OTHERS.iter().copied().chain(crate::resource::access::ABILITIES.iter().map(|(_, _, name)| name.as_str()))
+}
+
+/// Those that are not of a resource.
+const OTHERS: &[&str] = &[
     "devices:read",
     "devices:write",
     "messages:read",

@@ -23,8 +23,14 @@ macro_rules! step {
 }
 
 /// All migrations, oldest first.
-const HISTORY: &[Step] =
-    &[step!("0001_core"), step!("0002_jobs"), step!("0003_contacts"), step!("0004_whatsapp"), step!("0005_jobs_indexes")];
+const HISTORY: &[Step] = &[
+    step!("0001_core"),
+    step!("0002_jobs"),
+    step!("0003_contacts"),
+    step!("0004_whatsapp"),
+    step!("0005_jobs_indexes"),
+    step!("0006_crm"),
+];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -45,7 +51,13 @@ fn worded(sql: &str, backend: DbBackend) -> String {
     for (word, postgres, lite) in WORDS {
         sql = sql.replace(word, if sqlite { lite } else { postgres });
     }
-    sql
+    // A column without case and accents, and the function that PostgreSQL has for it.
+    while let Some((before, rest)) = sql.split_once("{fold(") {
+        let Some((column, after)) = rest.split_once(")}") else { break };
+        let folded = if sqlite { db::fold::sqlite(column) } else { db::fold::postgres(column) };
+        sql = format!("{before}{folded}{after}");
+    }
+    sql.replace("{fold}", &db::fold::postgres_function())
 }
 
 impl MigrationName for Step {

@@ -9,4 +9,5 @@ pub mod app;
 pub mod database;
 pub mod ledger;
 pub mod processes;
+pub mod records;
 pub mod whatsapp;

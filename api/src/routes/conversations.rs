@@ -25,6 +25,9 @@ pub(crate) struct PageInfo {
     /// To be sent as `cursor`; null at the end.
     #[oai(skip_serializing_if_is_none = false)]
     pub(crate) next_cursor: Option<String>,
+    /// How many there are on all pages, if that was asked.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) total: Option<u64>,
 }
 
 /// Part of the conversations.
@@ -74,7 +77,7 @@ impl Conversations {
     ) -> Answer<Json<ConversationPage>> {
         let wanted = Wanted { device_id: device_id.0, status: status.0, contact_id: contact_id.0 };
         let Page { data, next_cursor } = conversations::list(self.ledger.db(), &caller.scope(), wanted, paging(limit.0, cursor.0)).await?;
-        Ok(Json(ConversationPage { data, page: PageInfo { next_cursor } }))
+        Ok(Json(ConversationPage { data, page: PageInfo { next_cursor, total: None } }))
     }
 
     /// One conversation.
@@ -98,7 +101,7 @@ impl Conversations {
     ) -> Answer<Json<MessagePage>> {
         let Page { data, next_cursor } =
             messages::of_conversation(self.ledger.db(), &caller.scope(), id.0, paging(limit.0, cursor.0)).await?;
-        Ok(Json(MessagePage { data, page: PageInfo { next_cursor } }))
+        Ok(Json(MessagePage { data, page: PageInfo { next_cursor, total: None } }))
     }
 
     /// Mark it as read; the customer sees that.

@@ -197,7 +197,7 @@ impl Jobs {
         };
         let page = board::list(&self.ledger, &caller.scope(), owner, filter, paging(limit.0, cursor.0)).await?;
         let Page { data, next_cursor } = page.map(JobOut::from);
-        Ok(Json(JobPage { data, page: PageInfo { next_cursor } }))
+        Ok(Json(JobPage { data, page: PageInfo { next_cursor, total: None } }))
     }
 
     /// One job.

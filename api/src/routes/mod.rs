@@ -18,7 +18,9 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 
-use crate::{Guard, Parts, intake::Intake};
+use crate::{Guard, Parts, intake::Intake, resource::Resources};
+
+pub(crate) use conversations::PageInfo;
 
 type All = (
     auth::Auth,
@@ -30,6 +32,7 @@ type All = (
     webhook::Webhook,
     statistics::Statistics,
     jobs::Jobs,
+    Resources,
 );
 
 /// Every group.
@@ -45,6 +48,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         webhook::Webhook { intake: Intake::new(ledger.clone(), sealer.clone()) },
         statistics::Statistics { db: ledger.db().clone() },
         jobs::Jobs { ledger: ledger.clone() },
+        Resources { ledger: ledger.clone() },
     )
 }
 

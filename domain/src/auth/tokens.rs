@@ -13,7 +13,7 @@ use super::{Account, account};
 use crate::{
     Error, Result, Scope,
     engine::{Event, Write},
-    scope::{ABILITIES, Actor, covers},
+    scope::{self, Actor, covers},
 };
 
 /// What personal access tokens begin with, so that scanners of leaked secrets know them.
@@ -37,8 +37,8 @@ pub fn fingerprint(secret: &str) -> String {
 /// [`Error::NotFound`] for an unknown address, [`Error::Invalid`] for abilities that don't exist; the database's.
 pub async fn create(ledger: &Ledger, email: &str, name: &str, abilities: Vec<String>) -> Result<String> {
     for (at, ability) in abilities.iter().enumerate() {
-        if !ABILITIES.iter().any(|known| covers(ability, known)) {
-            let message = format!("there is no ability {ability}; there are *, {}", ABILITIES.join(", "));
+        if !scope::abilities().any(|known| covers(ability, known)) {
+            let message = format!("there is no ability {ability}; there are *, {}", scope::abilities().collect::<Vec<_>>().join(", "));
             return Err(Error::field(format!("/abilities/{at}"), "invalid", message));
         }
     }

@@ -4,5 +4,6 @@
 mod api;
 mod chaos;
 mod ledger;
+mod resources;
 mod scheduler;
 mod workers;

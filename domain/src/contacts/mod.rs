@@ -1,7 +1,12 @@
-//! Contacts, and the names under which they are known outside.
+//! Contacts and companies, and the names under which contacts are known outside.
+
+pub(crate) mod company;
+pub(crate) mod contact;
+pub(crate) mod industry;
+pub(crate) mod source;
 
 use chrono::Utc;
-use entities::{ContactId, TenantId, contact, contact_identity, contact_phone};
+use entities::{ContactId, TenantId, contact as table, contact_identity, contact_phone};
 use jobs::{NewJob, Tx};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, Statement, prelude::Expr,
@@ -45,17 +50,17 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     let shown = profile_name.map(str::trim).filter(|name| !name.is_empty());
     let name = shown.map_or_else(|| number.as_ref().map_or_else(|| wa_id.to_owned(), |number| format!("+{number}")), str::to_owned);
     let (first, last) = name.split_once(' ').map_or((name.as_str(), None), |(first, last)| (first, Some(last.trim().to_owned())));
-    let row = contact::ActiveModel {
+    let row = table::ActiveModel {
         id: Set(id),
         tenant_id: Set(tenant),
         first_name: Set(first.to_owned()),
         last_name: Set(last),
-        source: Set(Some("whatsapp".into())),
+        origin: Set("whatsapp".into()),
         created_at: Set(Utc::now()),
         updated_at: Set(Utc::now()),
         ..Default::default()
     };
-    contact::Entity::insert(row).exec_without_returning(&***write).await?;
+    table::Entity::insert(row).exec_without_returning(&***write).await?;
     identify(write, id, "wa_id", wa_id).await?;
     if let Some(number) = &number {
         identify(write, id, "phone", number).await?;
@@ -72,6 +77,14 @@ async fn alone(tx: &Tx, tenant: TenantId, key: &str) -> Result<()> {
         let name = format!("contact:{tenant}:{key}");
         tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, lock, [name.into()])).await?;
     }
+    Ok(())
+}
+
+/// A name that a contact is no longer known by.
+async fn forget(write: &Write<'_>, contact: ContactId, kind: &str, value: &str) -> Result<()> {
+    let own = contact_identity::Column::TenantId.eq(write.scope.tenant).and(contact_identity::Column::ContactId.eq(contact));
+    let name = contact_identity::Column::Kind.eq(kind).and(contact_identity::Column::Value.eq(value));
+    contact_identity::Entity::delete_many().filter(own.and(name)).exec(&***write).await?;
     Ok(())
 }
 
@@ -110,10 +123,10 @@ pub async fn sync(write: &Write<'_>, id: ContactId) -> Result<()> {
         let once = OnConflict::columns(columns).do_nothing().to_owned();
         let new = contact_phone::Entity::insert(row).on_conflict(once).exec_without_returning(&***write).await?;
         if new == 1 {
-            let touched = contact::Column::TenantId.eq(tenant).and(contact::Column::Id.eq(id));
-            contact::Entity::update_many()
-                .col_expr(contact::Column::UpdatedAt, Expr::value(Utc::now()))
-                .col_expr(contact::Column::Version, Expr::col(contact::Column::Version).add(1))
+            let touched = table::Column::TenantId.eq(tenant).and(table::Column::Id.eq(id));
+            table::Entity::update_many()
+                .col_expr(table::Column::UpdatedAt, Expr::value(Utc::now()))
+                .col_expr(table::Column::Version, Expr::col(table::Column::Version).add(1))
                 .filter(touched)
                 .exec(&***write)
                 .await?;

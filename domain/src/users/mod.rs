@@ -1,7 +1,10 @@
 //! Tenants and their users.
 
+pub(crate) mod team;
+pub(crate) mod user;
+
 use chrono::Utc;
-use entities::{Role, TenantId, UserId, tenant, user};
+use entities::{Role, TenantId, UserId, tenant, user as table};
 use jobs::Ledger;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, SqlErr};
 use serde_json::json;
@@ -55,7 +58,7 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
     }
     let id = UserId::new();
     let name = if new.name.is_empty() { email.split('@').next().unwrap_or_default() } else { new.name };
-    let row = user::ActiveModel {
+    let row = table::ActiveModel {
         id: Set(id),
         tenant_id: Set(tenant_id),
         name: Set(name.to_owned()),
@@ -66,7 +69,7 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
         updated_at: Set(Utc::now()),
         ..Default::default()
     };
-    user::Entity::insert(row).exec_without_returning(&**write).await.map_err(|error| match error.sql_err() {
+    table::Entity::insert(row).exec_without_returning(&**write).await.map_err(|error| match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("email_taken", "somebody signs in with this e-mail already"),
         _ => error.into(),
     })?;
@@ -80,17 +83,17 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
 /// # Errors
 /// The database's.
 pub async fn none(ledger: &Ledger) -> Result<bool> {
-    Ok(user::Entity::find().count(&ledger.db().read).await? == 0)
+    Ok(table::Entity::find().count(&ledger.db().read).await? == 0)
 }
 
 /// The user of a scope, with their tenant.
 ///
 /// # Errors
 /// [`Error::NotFound`]; the database's.
-pub async fn me(db: &db::Db, scope: &Scope) -> Result<(user::Model, tenant::Model)> {
+pub async fn me(db: &db::Db, scope: &Scope) -> Result<(table::Model, tenant::Model)> {
     let id = scope.user().ok_or(Error::NotFound("user"))?;
-    let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
-    let user = user::Entity::find().filter(own).one(&db.read).await?.ok_or(Error::NotFound("user"))?;
+    let own = table::Column::TenantId.eq(scope.tenant).and(table::Column::Id.eq(id));
+    let user = table::Entity::find().filter(own).one(&db.read).await?.ok_or(Error::NotFound("user"))?;
     let tenant = tenant::Entity::find_by_id(scope.tenant).one(&db.read).await?.ok_or(Error::NotFound("tenant"))?;
     Ok((user, tenant))
 }
@@ -99,8 +102,8 @@ pub async fn me(db: &db::Db, scope: &Scope) -> Result<(user::Model, tenant::Mode
 ///
 /// # Errors
 /// The database's.
-pub async fn by_email(db: &db::Db, email: &str) -> Result<Option<user::Model>> {
-    Ok(user::Entity::find().filter(user::Column::Email.eq(email.trim().to_lowercase())).one(&db.read).await?)
+pub async fn by_email(db: &db::Db, email: &str) -> Result<Option<table::Model>> {
+    Ok(table::Entity::find().filter(table::Column::Email.eq(email.trim().to_lowercase())).one(&db.read).await?)
 }
 
 fn slug(name: &str) -> String {

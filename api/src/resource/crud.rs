@@ -1,0 +1,547 @@
+//! Every operation on a resource, once.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Error,
+    entities::event,
+    resource::{
+        Record, Resource,
+        field::{Kind, Written},
+        filter::operators,
+        list::{self, Count, Listed, Trashed, Wanted},
+        transact,
+    },
+};
+use jobs::Ledger;
+use poem_openapi::{
+    ApiResponse, Enum, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::schema::{Create, Page, Shown, Update};
+use crate::{guard::Caller, paging, problem::Answer, routes::PageInfo};
+
+/// The operations of one resource.
+pub(super) struct Crud {
+    pub(super) ledger: Ledger,
+    pub(super) resource: &'static Resource,
+}
+
+#[derive(ApiResponse)]
+enum Read {
+    /// It.
+    #[oai(status = 200)]
+    Found(
+        Json<Shown>,
+        /// Its version, to be sent as If-Match with a change.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// It is still the one that If-None-Match names.
+    #[oai(status = 304)]
+    Same,
+}
+
+#[derive(ApiResponse)]
+enum Saved {
+    /// It, as it is now.
+    #[oai(status = 200)]
+    Saved(
+        Json<Shown>,
+        /// Its version.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Made {
+    /// The new one.
+    #[oai(status = 201)]
+    Made(
+        Json<Shown>,
+        /// Its version.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Upserted {
+    /// There was one, and it was changed.
+    #[oai(status = 200)]
+    Changed(
+        Json<Shown>,
+        /// Its version.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// There was none, and it was made.
+    #[oai(status = 201)]
+    Made(
+        Json<Shown>,
+        /// Its version.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Gone {
+    /// It is in the trash, or gone.
+    #[oai(status = 204)]
+    Gone,
+}
+
+/// Whether records in the trash are wanted.
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+enum TrashedWanted {
+    /// Too.
+    With,
+    /// Nothing else.
+    Only,
+}
+
+/// Whether all records are counted.
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+enum CountWanted {
+    /// No.
+    None,
+    /// As the database guesses.
+    Estimate,
+    /// One by one.
+    Exact,
+}
+
+/// What part of a list is wanted.
+#[derive(Object)]
+struct ListQuery {
+    /// A filter: a comparison `{"field","op","value"}`, or several under `and` or `or`.
+    filter: Option<Value>,
+    /// Words that have to be in the searched fields, without case and accents.
+    #[oai(validator(max_length = 200))]
+    q: Option<String>,
+    /// The order: fields with commas between them, a minus for the other way.
+    #[oai(validator(max_length = 200))]
+    sort: Option<String>,
+    /// Relations whose records are wanted with each.
+    #[oai(validator(max_items = 10))]
+    include: Option<Vec<String>>,
+    /// Only these fields.
+    #[oai(validator(max_items = 100))]
+    fields: Option<Vec<String>>,
+    /// Records in the trash.
+    trashed: Option<TrashedWanted>,
+    /// Whether to count.
+    count: Option<CountWanted>,
+    /// How many, 1 to 200; 25 when it is left out.
+    #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+    limit: Option<u64>,
+    /// Where the page before ended.
+    #[oai(validator(max_length = 4000))]
+    cursor: Option<String>,
+}
+
+/// Something that happened to a record.
+#[derive(Object)]
+struct TimelineEvent {
+    /// Its id.
+    id: Uuid,
+    /// `created`, `updated`, `deleted`, `restored`, or what else its resource knows.
+    action: String,
+    /// Who did it: `user`, `token`, `job`, `provider` or `system`.
+    actor_kind: String,
+    /// Which one.
+    #[oai(skip_serializing_if_is_none)]
+    actor_id: Option<Uuid>,
+    /// What changed: each field with `from` and `to`.
+    data: Value,
+    /// When.
+    at: DateTime<Utc>,
+}
+
+/// Part of what happened.
+#[derive(Object)]
+struct Timeline {
+    /// Newest first.
+    data: Vec<TimelineEvent>,
+    /// Where the next page begins.
+    page: PageInfo,
+}
+
+/// A field of a resource.
+#[derive(Object)]
+struct FieldInfo {
+    /// Its name.
+    name: String,
+    /// What it means.
+    description: String,
+    /// What it holds: `text`, `integer`, `decimal`, `boolean`, `date`, `time`, `choice`, `reference`, `references`, `rows`,
+    /// `tags` or `json`.
+    kind: String,
+    /// Which resource it leads to.
+    #[oai(skip_serializing_if_is_none)]
+    to: Option<String>,
+    /// What there is to choose from.
+    #[oai(skip_serializing_if_is_none)]
+    choices: Option<Vec<String>>,
+    /// Whether a record can't be without it.
+    required: bool,
+    /// Whether it can be written: `always`, `once` (when a record is made) or `never`.
+    writable: String,
+    /// Whether a list can be in its order.
+    sortable: bool,
+    /// The operators with which it can be compared.
+    operators: Vec<String>,
+}
+
+/// The fields of a resource.
+#[derive(Object)]
+struct Fields {
+    /// In the order in which records have them.
+    data: Vec<FieldInfo>,
+}
+
+fn etag(record: &Record) -> String {
+    format!("\"{}\"", record.get("version").and_then(Value::as_i64).unwrap_or(0))
+}
+
+/// The version of an `If-Match`; none for `*`.
+fn version(tag: Option<&str>) -> Result<Option<i64>, Error> {
+    match tag.map(str::trim) {
+        None | Some("*") => Ok(None),
+        Some(tag) => {
+            let version = tag.trim_start_matches("W/").trim_matches('"').parse().ok();
+            version.map(Some).ok_or_else(|| Error::field("/If-Match", "invalid", "takes the ETag of the record, such as \"3\""))
+        }
+    }
+}
+
+fn words(list: Option<String>) -> Vec<String> {
+    let list = list.unwrap_or_default();
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+impl Crud {
+    async fn page(&self, caller: &Caller, query: ListQuery) -> Answer<Json<Page>> {
+        let ListQuery { filter, q, sort, include, fields, trashed, count, limit, cursor } = query;
+        let wanted = Wanted {
+            filter,
+            q,
+            sort,
+            include: include.unwrap_or_default(),
+            fields,
+            trashed: match trashed {
+                None => Trashed::Without,
+                Some(TrashedWanted::With) => Trashed::With,
+                Some(TrashedWanted::Only) => Trashed::Only,
+            },
+            count: match count {
+                None | Some(CountWanted::None) => Count::None,
+                Some(CountWanted::Estimate) => Count::Estimate,
+                Some(CountWanted::Exact) => Count::Exact,
+            },
+            limit: limit.unwrap_or(25),
+            cursor,
+        };
+        let Listed { data, next_cursor, total } = list::list(self.ledger.db(), &caller.scope(), self.resource, wanted).await?;
+        let mut page = json!({ "next_cursor": next_cursor });
+        if let Some(total) = total {
+            page["total"] = json!(total);
+        }
+        let data = Value::Array(data.into_iter().map(Value::Object).collect());
+        Ok(Json(Page([("data".to_owned(), data), ("page".to_owned(), page)].into_iter().collect())))
+    }
+
+    fn saved(record: Record) -> Saved {
+        let tag = etag(&record);
+        Saved::Saved(Json(Shown(record)), tag)
+    }
+
+    fn made(record: Record) -> Made {
+        let tag = etag(&record);
+        Made::Made(Json(Shown(record)), tag)
+    }
+}
+
+#[OpenApi]
+impl Crud {
+    /// A page of {many}.
+    #[oai(path = "/", method = "get", operation_id = "list")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the address")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`.
+        #[oai(validator(max_length = 8000))]
+        filter: Query<Option<String>>,
+        /// Words that have to be in the searched fields, without case and accents.
+        #[oai(validator(max_length = 200))]
+        q: Query<Option<String>>,
+        /// The order: fields with commas between them, a minus for the other way.
+        #[oai(validator(max_length = 200))]
+        sort: Query<Option<String>>,
+        /// Relations whose records are wanted with each, with commas between them.
+        #[oai(validator(max_length = 200))]
+        include: Query<Option<String>>,
+        /// Only these fields, with commas between them; the records then lack the others, whatever their schema requires.
+        #[oai(validator(max_length = 2000))]
+        fields: Query<Option<String>>,
+        /// Those in the trash.
+        trashed: Query<Option<TrashedWanted>>,
+        /// Whether to count all of them; that takes time.
+        count: Query<Option<CountWanted>>,
+        /// How many, 1 to 200; 25 when it is left out.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u64>>,
+        /// Where the page before ended.
+        #[oai(validator(max_length = 4000))]
+        cursor: Query<Option<String>>,
+    ) -> Answer<Json<Page>> {
+        let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
+        let filter = filter.map_err(|_| Error::field("/filter", "invalid", "is not JSON"))?;
+        let query = ListQuery {
+            filter,
+            q: q.0,
+            sort: sort.0,
+            include: Some(words(include.0)),
+            fields: fields.0.map(|list| words(Some(list))),
+            trashed: trashed.0,
+            count: count.0,
+            limit: limit.0,
+            cursor: cursor.0,
+        };
+        self.page(&caller, query).await
+    }
+
+    /// A page of {many}, asked for with a body: for filters that are too long for an address.
+    #[oai(path = "/query", method = "post", operation_id = "query")]
+    async fn query(&self, caller: Caller, body: Json<ListQuery>) -> Answer<Json<Page>> {
+        self.page(&caller, body.0).await
+    }
+
+    /// The fields of {many}: what they hold, and how lists can use them.
+    #[oai(path = "/fields", method = "get", operation_id = "fields")]
+    async fn fields(&self, caller: Caller) -> Answer<Json<Fields>> {
+        domain::resource::access::see(&caller.scope(), self.resource)?;
+        let data = self.resource.fields.iter().map(|field| {
+            let (kind, to, choices) = match field.kind {
+                Kind::Text { .. } => ("text", None, None),
+                Kind::Integer { .. } => ("integer", None, None),
+                Kind::Decimal { .. } => ("decimal", None, None),
+                Kind::Boolean => ("boolean", None, None),
+                Kind::Date => ("date", None, None),
+                Kind::Time => ("time", None, None),
+                Kind::Choice(words) => ("choice", None, Some(words.iter().map(|&word| word.to_owned()).collect())),
+                Kind::Reference { to } => ("reference", Some(to.to_owned()), None),
+                Kind::References { to, .. } => ("references", Some(to.to_owned()), None),
+                Kind::Rows(_) => ("rows", None, None),
+                Kind::Tags => ("tags", None, None),
+                Kind::Json => ("json", None, None),
+            };
+            let writable = match field.written {
+                Written::Freely => "always",
+                Written::Once => "once",
+                Written::ByRules => "never",
+            };
+            FieldInfo {
+                name: field.name.to_owned(),
+                description: field.doc.to_owned(),
+                kind: kind.to_owned(),
+                to,
+                choices,
+                required: field.required,
+                writable: writable.to_owned(),
+                sortable: field.is_sortable(),
+                operators: operators(&field.kind).iter().map(|&word| word.to_owned()).collect(),
+            }
+        });
+        Ok(Json(Fields { data: data.collect() }))
+    }
+
+    /// Make a {one}.
+    #[oai(path = "/", method = "post", operation_id = "create")]
+    async fn create(&self, caller: Caller, body: Json<Create>) -> Answer<Made> {
+        Ok(Self::made(transact::create(&self.ledger, &caller.scope(), self.resource, &body.0.0).await?))
+    }
+
+    /// One {one}, in the trash or not.
+    #[oai(path = "/:id", method = "get", operation_id = "get")]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// Relations whose records are wanted with it, with commas between them.
+        #[oai(validator(max_length = 200))]
+        include: Query<Option<String>>,
+        /// The ETag that you have: if it is still the same, there is no body.
+        #[oai(name = "If-None-Match", validator(max_length = 100))]
+        known: Header<Option<String>>,
+    ) -> Answer<Read> {
+        let record = list::get(self.ledger.db(), &caller.scope(), self.resource, id.0, words(include.0)).await?;
+        let tag = etag(&record);
+        let same = known.0.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+        Ok(if same { Read::Same } else { Read::Found(Json(Shown(record)), tag) })
+    }
+
+    /// Change a {one}: a field that is left out stays, null clears it.
+    #[oai(path = "/:id", method = "patch", operation_id = "update")]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// The ETag that you have read: if somebody has changed it since, nothing is written.
+        #[oai(name = "If-Match", validator(max_length = 100))]
+        known: Header<Option<String>>,
+        body: Json<Update>,
+    ) -> Answer<Saved> {
+        let version = version(known.0.as_deref())?;
+        Ok(Self::saved(transact::update(&self.ledger, &caller.scope(), self.resource, id.0, &body.0.0, version).await?))
+    }
+
+    /// Put a {one} into the trash, or delete it for good.
+    #[oai(path = "/:id", method = "delete", operation_id = "delete")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// For good.
+        force: Query<Option<bool>>,
+        /// The ETag that you have read: if somebody has changed it since, nothing is deleted.
+        #[oai(name = "If-Match", validator(max_length = 100))]
+        known: Header<Option<String>>,
+    ) -> Answer<Gone> {
+        let version = version(known.0.as_deref())?;
+        transact::delete(&self.ledger, &caller.scope(), self.resource, id.0, force.0 == Some(true), version).await?;
+        Ok(Gone::Gone)
+    }
+
+    /// Take a {one} out of the trash.
+    #[oai(path = "/:id/restore", method = "post", operation_id = "restore")]
+    async fn restore(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+    ) -> Answer<Saved> {
+        Ok(Self::saved(transact::restore(&self.ledger, &caller.scope(), self.resource, id.0).await?))
+    }
+
+    /// Make another {one} of this one, without what only one may have.
+    #[oai(path = "/:id/clone", method = "post", operation_id = "clone")]
+    async fn duplicate(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+    ) -> Answer<Made> {
+        Ok(Self::made(transact::duplicate(&self.ledger, &caller.scope(), self.resource, id.0).await?))
+    }
+
+    /// Change the {one} that has this value in a field that only one may have; make it, if there is none.
+    #[oai(path = "/by/:field/:value", method = "put", operation_id = "upsert")]
+    async fn upsert(
+        &self,
+        caller: Caller,
+        /// Which field.
+        field: Path<String>,
+        /// What is in it.
+        value: Path<String>,
+        body: Json<Update>,
+    ) -> Answer<Upserted> {
+        let (new, record) = transact::upsert(&self.ledger, &caller.scope(), self.resource, &field.0, &value.0, &body.0.0).await?;
+        let tag = etag(&record);
+        Ok(if new { Upserted::Made(Json(Shown(record)), tag) } else { Upserted::Changed(Json(Shown(record)), tag) })
+    }
+
+    /// What happened to a {one}, newest first.
+    #[oai(path = "/:id/timeline", method = "get", operation_id = "timeline")]
+    async fn timeline(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// How many, 1 to 200.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u64>>,
+        /// Where the page before ended.
+        #[oai(validator(max_length = 500))]
+        cursor: Query<Option<String>>,
+    ) -> Answer<Json<Timeline>> {
+        let paging = paging(limit.0, cursor.0);
+        let page = transact::timeline(self.ledger.db(), &caller.scope(), self.resource, id.0, paging).await?;
+        let page = page.map(|event::Model { id, action, actor_kind, actor_id, data, created_at: at, .. }| TimelineEvent {
+            id,
+            action,
+            actor_kind,
+            actor_id,
+            data,
+            at,
+        });
+        Ok(Json(Timeline { data: page.data, page: PageInfo { next_cursor: page.next_cursor, total: None } }))
+    }
+
+    /// Put a tag on a {one}; a new one is made.
+    #[oai(path = "/:id/tags/:tag", method = "put", operation_id = "tag")]
+    async fn tag(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// The tag's name.
+        tag: Path<String>,
+    ) -> Answer<Saved> {
+        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, "tags", json!(tag.0), true).await?))
+    }
+
+    /// Take a tag off a {one}.
+    #[oai(path = "/:id/tags/:tag", method = "delete", operation_id = "untag")]
+    async fn untag(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// The tag's name.
+        tag: Path<String>,
+    ) -> Answer<Saved> {
+        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, "tags", json!(tag.0), false).await?))
+    }
+
+    /// Link a {one} with another record.
+    #[oai(path = "/:id/links/:relation/:other", method = "put", operation_id = "link")]
+    async fn link(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// The field that lists such records, e.g. `contact_ids`.
+        relation: Path<String>,
+        /// Which other record.
+        other: Path<Uuid>,
+    ) -> Answer<Saved> {
+        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, json!(other.0), true).await?))
+    }
+
+    /// Take a link off a {one}.
+    #[oai(path = "/:id/links/:relation/:other", method = "delete", operation_id = "unlink")]
+    async fn unlink(
+        &self,
+        caller: Caller,
+        /// Which {one}.
+        id: Path<Uuid>,
+        /// The field that lists such records, e.g. `contact_ids`.
+        relation: Path<String>,
+        /// Which other record.
+        other: Path<Uuid>,
+    ) -> Answer<Saved> {
+        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, json!(other.0), false).await?))
+    }
+}

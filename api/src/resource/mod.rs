@@ -1,0 +1,131 @@
+//! The operations of all resources: [`crud`] has each once, for a resource that has no name; here every resource gets its own,
+//! with its own schemas, paths, operation ids and sentences. An operation that a resource has no use for is not there.
+
+mod crud;
+mod schema;
+
+use std::collections::HashMap;
+
+use domain::resource::{Resource, field::Kind, registry};
+use jobs::Ledger;
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    OpenApi,
+    registry::{MetaApi, MetaMediaType, MetaOperation, MetaPath, MetaResponse, MetaSchemaRef, MetaTag, Registry},
+    types::Type,
+};
+
+use crate::problem::{CONTENT_TYPE, Problem};
+use crud::Crud;
+
+/// The operations of every resource.
+pub(crate) struct Resources {
+    pub(crate) ledger: Ledger,
+}
+
+impl OpenApi for Resources {
+    fn meta() -> Vec<MetaApi> {
+        registry::all().iter().flat_map(|resource| Crud::meta().into_iter().map(move |api| named(resource, api))).collect()
+    }
+
+    fn register(registry: &mut Registry) {
+        Crud::register(registry);
+        for name in schema::PLACEHOLDERS {
+            registry.schemas.remove(name);
+        }
+        for resource in registry::all() {
+            schema::register(resource, registry);
+            registry.tags.insert(MetaTag { name: topic(resource), description: Some(resource.doc), external_docs: None });
+        }
+    }
+
+    fn add_routes(self, table: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
+        for resource in registry::all() {
+            let mut own = HashMap::new();
+            Crud { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
+            for (path, methods) in own {
+                let full = format!("{}{}", prefix(resource), path.trim_end_matches('/'));
+                let kept = methods.into_iter().filter(|(method, _)| has(resource, method, &path));
+                table.entry(full).or_default().extend(kept);
+            }
+        }
+    }
+}
+
+/// Whether a resource has the operation.
+fn has(resource: &Resource, method: &Method, path: &str) -> bool {
+    let listed = |tags: bool| {
+        resource.fields.iter().any(|field| if tags { field.kind == Kind::Tags } else { matches!(field.kind, Kind::References { .. }) })
+    };
+    match path {
+        "/by/:field/:value" => resource.made && resource.fields.iter().any(|field| field.unique),
+        "/:id/restore" | "/:id/clone" => resource.made,
+        "/:id/tags/:tag" => listed(true),
+        "/:id/links/:relation/:other" => listed(false),
+        "/" => *method == Method::GET || resource.made,
+        "/:id" => *method != Method::DELETE || resource.made,
+        _ => true,
+    }
+}
+
+/// Where a resource is: its topic, with hyphens.
+fn prefix(resource: &Resource) -> String {
+    format!("/{}", resource.topic.replace('_', "-"))
+}
+
+fn topic(resource: &Resource) -> &'static str {
+    leak(resource.topic.replace('_', " "))
+}
+
+/// poem-openapi wants texts that never end. The document is made a few times in a process's life.
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+fn named(resource: &Resource, api: MetaApi) -> MetaApi {
+    let mut paths = Vec::new();
+    for MetaPath { path, operations } in api.paths {
+        let kept = operations.into_iter().filter(|operation| has(resource, &operation.method, &braces(&path)));
+        let operations: Vec<_> = kept.map(|operation| own(resource, operation)).collect();
+        if !operations.is_empty() {
+            paths.push(MetaPath { path: format!("{}{}", prefix(resource), path.trim_end_matches('/')), operations });
+        }
+    }
+    MetaApi { paths }
+}
+
+/// `/{id}` as `/:id`: poem-openapi documents the one and routes the other.
+fn braces(path: &str) -> String {
+    path.replace('{', ":").replace('}', "")
+}
+
+fn own(resource: &Resource, mut operation: MetaOperation) -> MetaOperation {
+    let verb = operation.operation_id.unwrap_or_default();
+    let words = |text: &str| leak(text.replace("{one}", resource.name).replace("{many}", &resource.topic.replace('_', " ")));
+    operation.operation_id = Some(leak(format!("{}_{verb}", resource.topic)));
+    operation.summary = operation.summary.map(words);
+    operation.description = operation.description.map(words);
+    operation.tags = vec![topic(resource)];
+    for parameter in &mut operation.params {
+        parameter.description = parameter.description.as_deref().map(|text| words(text).to_owned());
+    }
+    let bodies = operation.request.iter_mut().flat_map(|request| &mut request.content);
+    let answers = operation.responses.responses.iter_mut().flat_map(|response| &mut response.content);
+    for media in bodies.chain(answers) {
+        if let MetaSchemaRef::Reference(name) = &mut media.schema
+            && let Some(rest) = name.strip_prefix(schema::PLACEHOLDER)
+        {
+            *name = format!("{}{rest}", resource.schema);
+        }
+    }
+    if operation.params.iter().any(|parameter| parameter.name.eq_ignore_ascii_case("if-match")) {
+        operation.responses.responses.push(MetaResponse {
+            description: "Somebody else has changed it since.",
+            status: Some(412),
+            status_range: None,
+            content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }],
+            headers: vec![],
+        });
+    }
+    operation
+}

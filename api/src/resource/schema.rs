@@ -1,0 +1,220 @@
+//! The schemas of resources, made of their fields.
+
+use std::borrow::Cow;
+
+use domain::resource::{
+    Action, Record, Resource,
+    field::{Field, Form, Kind, Rows},
+};
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde_json::{Value, json};
+
+use super::leak;
+
+/// What the schemas of the resource without a name begin with.
+pub(super) const PLACEHOLDER: &str = "Some";
+/// All of them.
+pub(super) const PLACEHOLDERS: [&str; 4] = ["Some", "SomeCreate", "SomeUpdate", "SomePage"];
+
+macro_rules! placeholders {
+    ($($(#[$doc:meta])* $type:ident = $name:literal)+) => { $(
+        $(#[$doc])*
+        pub(super) struct $type(pub(super) Record);
+
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Reference($name.into())
+            }
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(self.as_raw_value().into_iter())
+            }
+        }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                Some(Value::Object(self.0.clone()))
+            }
+        }
+
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::Object(record)) => Ok(Self(record)),
+                    _ => Err(ParseError::custom("takes an object")),
+                }
+            }
+        }
+    )+ };
+}
+
+placeholders! {
+    /// A record, as answers have it.
+    Shown = "Some"
+    /// What a record is made of.
+    Create = "SomeCreate"
+    /// What is changed of one.
+    Update = "SomeUpdate"
+    /// Some of them.
+    Page = "SomePage"
+}
+
+/// Registers the schemas of a resource.
+pub(super) fn register(resource: &'static Resource, registry: &mut Registry) {
+    for field in &resource.fields {
+        if let Kind::Rows(rows) = field.kind {
+            registry.schemas.insert(rows.schema.to_owned(), row(rows));
+        }
+    }
+    let mut insert = |suffix: &str, schema: MetaSchema| _ = registry.schemas.insert(format!("{}{suffix}", resource.schema), schema);
+    insert("", shown(resource));
+    insert("Page", page(resource));
+    insert("Update", written(resource, Action::Update));
+    if resource.made {
+        insert("Create", written(resource, Action::Create));
+    }
+}
+
+fn object(description: String) -> MetaSchema {
+    MetaSchema { description: Some(leak(description)), ..MetaSchema::new("object") }
+}
+
+fn reference(name: &str) -> MetaSchemaRef {
+    MetaSchemaRef::Reference(name.to_owned())
+}
+
+fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+fn array(items: MetaSchemaRef) -> MetaSchema {
+    MetaSchema { items: Some(Box::new(items)), ..MetaSchema::new("array") }
+}
+
+fn shown(resource: &'static Resource) -> MetaSchema {
+    let mut schema = object(resource.doc.to_owned());
+    for field in &resource.fields {
+        schema.properties.push((field.name, inline(of(field))));
+        if field.required || !field.is_column() {
+            schema.required.push(field.name);
+        }
+    }
+    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
+    let names = MetaSchema {
+        additional_properties: Some(Box::new(any)),
+        ..object("What the records are called that its fields name, by field; null for one that you may not see.".into())
+    };
+    schema.properties.push(("_labels", inline(names)));
+    for (name, _, to) in resource.relations() {
+        schema.properties.push((name, reference(domain::resource::registry::named(to).schema)));
+    }
+    schema.example = Some(example(resource.fields.iter()));
+    schema
+}
+
+fn written(resource: &'static Resource, action: Action) -> MetaSchema {
+    let making = action == Action::Create;
+    let what = if making { "What it is made of." } else { "What is changed: a field that is left out stays, null clears it." };
+    let mut schema = object(format!("{} {what}", resource.doc));
+    for field in resource.writable(action) {
+        let mut member = of(field);
+        if making {
+            member.default = field.default.clone().filter(|default| !default.is_null());
+        }
+        schema.properties.push((field.name, inline(member)));
+        if making && field.required && field.default.is_none() {
+            schema.required.push(field.name);
+        }
+    }
+    // Made-up ids would be nobody's.
+    let plain = |field: &&Field| {
+        !matches!(field.kind, Kind::Reference { .. } | Kind::References { .. }) || making && field.required && field.default.is_none()
+    };
+    schema.example = Some(example(resource.writable(action).filter(plain)));
+    schema
+}
+
+fn page(resource: &'static Resource) -> MetaSchema {
+    let mut schema = object(format!("Some of the {}.", resource.topic.replace('_', " ")));
+    schema.properties = vec![("data", inline(array(reference(resource.schema)))), ("page", reference("PageInfo"))];
+    schema.required = vec!["data", "page"];
+    schema
+}
+
+fn row(rows: &'static Rows) -> MetaSchema {
+    let mut schema = MetaSchema::new("object");
+    for field in rows.fields {
+        let mut member = described(field.doc, kind(&field.kind));
+        member.default = field.default.map(Value::from);
+        schema.properties.push((field.name, inline(member)));
+        schema.required.push(field.name);
+    }
+    schema
+}
+
+fn example<'a>(fields: impl Iterator<Item = &'a Field>) -> Value {
+    Value::Object(
+        fields
+            .map(|field| (field.name.to_owned(), field.default.clone().filter(|value| !value.is_null()).unwrap_or_else(|| field.sample())))
+            .collect(),
+    )
+}
+
+fn of(field: &Field) -> MetaSchema {
+    described(field.doc, kind(&field.kind))
+}
+
+fn described(doc: &'static str, schema: MetaSchema) -> MetaSchema {
+    MetaSchema { description: Some(doc), ..schema }
+}
+
+fn kind(kind: &Kind) -> MetaSchema {
+    let text = MetaSchema::new("string");
+    let id = MetaSchema::new_with_format("string", "uuid");
+    let pattern = |pattern: &str| Some(pattern.to_owned());
+    match kind {
+        Kind::Text { max, form } => MetaSchema {
+            min_length: Some(1),
+            max_length: Some(*max),
+            pattern: match form {
+                Form::Color => pattern("^#[0-9A-Fa-f]{6}$"),
+                Form::Currency => pattern("^[A-Za-z]{3}$"),
+                Form::Country => pattern("^[A-Za-z]{2}$"),
+                Form::Url => pattern("^https?://"),
+                Form::Line | Form::Lines | Form::Email | Form::Phone | Form::Domain => None,
+            },
+            ..text
+        },
+        Kind::Integer { min, max } => MetaSchema {
+            minimum: Some(*min as f64),
+            maximum: Some(*max as f64).filter(|_| *max < i64::MAX),
+            ..MetaSchema::new_with_format("integer", "int64")
+        },
+        Kind::Decimal { scale } => {
+            MetaSchema { pattern: Some(format!(r"^-?[0-9]{{1,12}}(\.[0-9]{{1,{scale}}})?$")), max_length: Some(20), ..text }
+        }
+        Kind::Boolean => MetaSchema::new("boolean"),
+        Kind::Date => MetaSchema::new_with_format("string", "date"),
+        Kind::Time => MetaSchema::new_with_format("string", "date-time"),
+        Kind::Choice(words) => MetaSchema { enum_items: words.iter().map(|word| json!(word)).collect(), ..text },
+        Kind::Reference { .. } => id,
+        Kind::Json => MetaSchema::new("object"),
+        Kind::Rows(rows) => MetaSchema { max_items: Some(100), ..array(reference(rows.schema)) },
+        Kind::References { .. } => MetaSchema { max_items: Some(100), ..array(inline(id)) },
+        Kind::Tags => {
+            let name = MetaSchema { min_length: Some(1), max_length: Some(50), ..text };
+            MetaSchema { max_items: Some(100), ..array(inline(name)) }
+        }
+    }
+}

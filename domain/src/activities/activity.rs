@@ -1,0 +1,82 @@
+//! Activities.
+
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Result,
+    engine::Write,
+    resource::{
+        Change, Resource, Rules,
+        field::{Field, Form, Kind, parties},
+        value,
+    },
+};
+
+/// The resource.
+pub(crate) fn resource() -> Resource {
+    let guests = Kind::References { to: "users", table: "activity_guests", own: "activity_id", other: "user_id" };
+    let mut fields = vec![
+        Field::line("title", 200, "What is to be done.").required().searched().example("Call Ana about the offer"),
+        Field::reference("type_id", "activity_types", "What kind of activity."),
+        Field::new("due_at", Kind::Time, "When it is due or begins."),
+        Field::new("ends_at", Kind::Time, "When it ends."),
+        Field::new("reminder_minutes", Kind::Integer { min: 0, max: 40_320 }, "How long before it somebody is reminded.").example(30),
+        Field::text("note", 10_000, Form::Lines, "What there is to know."),
+        Field::reference("owner_id", "users", "Who does it; whoever makes it, if nobody is named."),
+        Field::new("completed", Kind::Boolean, "Whether it is done.").default(false),
+        Field::new("completed_at", Kind::Time, "When it was done.").by_rules(),
+        Field::new("guest_ids", guests, "Which colleagues take part."),
+    ];
+    fields.extend(parties("activity_id", ["activity_contacts", "activity_companies", "activity_deals"]));
+    let resource = Resource::new("activity", "activities", "Activity", "Something that somebody is going to do.", fields);
+    Resource { label: &["title"], owner: Some("owner_id"), sort: "due_at", rules: &Activities, ..resource }
+}
+
+struct Activities;
+
+#[async_trait::async_trait]
+impl Rules for Activities {
+    async fn check(&self, _write: &Write<'_>, change: &mut Change) -> Result<()> {
+        if change.action.ends() {
+            return Ok(());
+        }
+        let moment = |field: &str| change.text(field).and_then(value::moment);
+        if let (Some(due), Some(end)) = (moment("due_at"), moment("ends_at"))
+            && end < due
+        {
+            return Err(Error::field("/ends_at", "invalid", "lies before due_at"));
+        }
+        if change.changes("completed") {
+            let done = change.after["completed"] == json!(true);
+            change.after.insert("completed_at".into(), if done { value::now() } else { Value::Null });
+        }
+        Ok(())
+    }
+
+    /// Those it is with know when their next one is due.
+    async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
+        for (field, table, own, of) in [
+            ("contact_ids", "activity_contacts", "contact_id", "contacts"),
+            ("company_ids", "activity_companies", "company_id", "companies"),
+            ("deal_ids", "activity_deals", "deal_id", "deals"),
+        ] {
+            let ids = [&change.before, &change.after].into_iter().filter_map(|record| record.get(field)?.as_array());
+            let mut ids: Vec<_> = ids.flatten().filter_map(|id| value::id(id.as_str()?)).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let no = if write.get_database_backend() == db::DbBackend::Sqlite { "0" } else { "false" };
+            let next = format!(
+                "update {of} set next_activity_at = (
+                    select min(a.due_at) from activities a join {table} l on l.tenant_id = a.tenant_id and l.activity_id = a.id
+                    where l.tenant_id = $1 and l.{own} = $2 and a.completed = {no} and a.deleted_at is null
+                 ) where tenant_id = $1 and id = $2"
+            );
+            for id in ids {
+                let values = [write.scope.tenant.0.into(), id.into()];
+                write.execute_raw(Statement::from_sql_and_values(write.get_database_backend(), &next, values)).await?;
+            }
+        }
+        Ok(())
+    }
+}

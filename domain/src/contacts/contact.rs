@@ -1,0 +1,87 @@
+//! Contacts: people outside.
+
+use serde_json::Value;
+
+use crate::{
+    Result,
+    engine::Write,
+    resource::{
+        Action, Change, Resource, Rules,
+        field::{Field, Form, Kind, RowField, Rows, address},
+    },
+};
+
+const EMAILS: Rows = Rows {
+    table: "contact_emails",
+    owner: "contact_id",
+    schema: "ContactEmail",
+    fields: &[
+        RowField { name: "email", doc: "The address.", kind: Kind::Text { max: 254, form: Form::Email }, default: None },
+        RowField { name: "kind", doc: "Whose address it is.", kind: Kind::Choice(&["work", "home", "other"]), default: Some("work") },
+    ],
+};
+
+const PHONES: Rows = Rows {
+    table: "contact_phones",
+    owner: "contact_id",
+    schema: "ContactPhone",
+    fields: &[
+        RowField { name: "number", doc: "The number, as E.164.", kind: Kind::Text { max: 40, form: Form::Phone }, default: None },
+        RowField {
+            name: "kind",
+            doc: "Which phone it is.",
+            kind: Kind::Choice(&["mobile", "work", "home", "other"]),
+            default: Some("mobile"),
+        },
+    ],
+};
+
+/// The resource.
+pub(crate) fn resource() -> Resource {
+    let companies = Kind::References { to: "companies", table: "contact_companies", own: "contact_id", other: "company_id" };
+    let mut fields = vec![
+        Field::line("first_name", 120, "Given name.").required().searched().example("Ana"),
+        Field::line("last_name", 120, "Family name.").searched().example("Souza"),
+        Field::new("emails", Kind::Rows(&EMAILS), "Their addresses, the main one first.").searched().unique(),
+        Field::new("phones", Kind::Rows(&PHONES), "Their numbers, the main one first.").searched().unique(),
+        Field::line("job_title", 120, "What they do.").searched().example("Head of purchasing"),
+        Field::new("company_ids", companies, "Their companies."),
+        Field::reference("owner_id", "users", "Who looks after them; whoever makes the contact, if nobody is named."),
+        Field::reference("source_id", "sources", "Where they come from."),
+        Field::new("tags", Kind::Tags, "Their tags; new ones are made."),
+        Field::new("birthday", Kind::Date, "When they were born.").example("1990-05-17"),
+        Field::text("description", 10_000, Form::Lines, "What else there is to know."),
+    ];
+    fields.extend(address());
+    fields.extend([
+        Field::line("origin", 40, "How the contact came to be: `manual`, `whatsapp`, …").default("manual").by_rules(),
+        Field::new("last_contacted_at", Kind::Time, "When somebody last talked to them.").by_rules(),
+        Field::new("next_activity_at", Kind::Time, "When their next activity is due.").by_rules(),
+    ]);
+    let resource = Resource::new("contact", "contacts", "Contact", "A person outside.", fields);
+    Resource { label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, ..resource }
+}
+
+struct Contacts;
+
+#[async_trait::async_trait]
+impl Rules for Contacts {
+    /// What a contact is reached at is what messages and mail are matched by.
+    async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
+        if change.action == Action::Purge {
+            return Ok(());
+        }
+        for (field, about, kind) in [("emails", "email", "email"), ("phones", "number", "phone")] {
+            for row in change.after[field].as_array().into_iter().flatten().filter(|_| change.changes(field)) {
+                let value = row[about].as_str().unwrap_or_default().trim_start_matches('+');
+                super::identify(write, entities::ContactId(change.id), kind, value).await?;
+            }
+            let kept = |row: &Value| change.after[field].as_array().is_some_and(|rows| rows.iter().any(|one| one[about] == row[about]));
+            for row in change.before.get(field).and_then(Value::as_array).into_iter().flatten().filter(|row| !kept(row)) {
+                let value = row[about].as_str().unwrap_or_default().trim_start_matches('+');
+                super::forget(write, entities::ContactId(change.id), kind, value).await?;
+            }
+        }
+        Ok(())
+    }
+}

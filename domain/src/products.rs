@@ -1,0 +1,23 @@
+//! Products: what is sold.
+
+use crate::resource::{
+    Resource,
+    field::{Field, Form, Kind},
+};
+
+/// The resource.
+pub(crate) fn resource() -> Resource {
+    let fields = vec![
+        Field::line("name", 200, "What it is called.").required().searched().example("Office chair"),
+        Field::line("sku", 80, "Its number; no two products share one.").unique().searched().example("CH-120"),
+        Field::new("price", Kind::Decimal { scale: 2 }, "What one costs."),
+        Field::new("cost", Kind::Decimal { scale: 2 }, "What one costs us."),
+        Field::text("currency", 3, Form::Currency, "In which currency.").default("BRL"),
+        Field::line("unit", 20, "What one is: a piece, an hour, a month.").example("piece"),
+        Field::new("tax_rate", Kind::Decimal { scale: 3 }, "The tax on it, in percent.").example("18.000"),
+        Field::new("active", Kind::Boolean, "Whether it is still sold.").default(true),
+        Field::text("description", 10_000, Form::Lines, "What else there is to know."),
+    ];
+    let resource = Resource::new("product", "products", "Product", "Something that is sold.", fields);
+    Resource { kept_by_admins: true, sort: "name", ..resource }
+}

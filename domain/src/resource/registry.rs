@@ -1,0 +1,52 @@
+//! All resources.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::Resource;
+
+/// Every resource; a new one is a line here.
+static ALL: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+    vec![
+        crate::contacts::contact::resource(),
+        crate::contacts::company::resource(),
+        crate::contacts::source::resource(),
+        crate::contacts::industry::resource(),
+        crate::deals::deal::resource(),
+        crate::deals::pipeline::resource(),
+        crate::deals::stage::resource(),
+        crate::deals::lost_reason::resource(),
+        crate::activities::activity::resource(),
+        crate::activities::activity_type::resource(),
+        crate::notes::resource(),
+        crate::calls::call::resource(),
+        crate::calls::outcome::resource(),
+        crate::products::resource(),
+        crate::tags::resource(),
+        crate::users::user::resource(),
+        crate::users::team::resource(),
+    ]
+});
+
+static BY_TOPIC: LazyLock<HashMap<&'static str, &'static Resource>> =
+    LazyLock::new(|| ALL.iter().map(|resource| (resource.topic, resource)).collect());
+
+/// Every resource, in the order in which they are documented.
+#[must_use]
+pub fn all() -> &'static [Resource] {
+    &ALL
+}
+
+/// The resource of a topic.
+#[must_use]
+pub fn find(topic: &str) -> Option<&'static Resource> {
+    BY_TOPIC.get(topic).copied()
+}
+
+/// The resource of a topic that a field or a line above names.
+///
+/// # Panics
+/// There is none: a test looks at all of them.
+#[must_use]
+pub fn named(topic: &str) -> &'static Resource {
+    find(topic).unwrap_or_else(|| panic!("no resource is called {topic}"))
+}

@@ -1,0 +1,174 @@
+//! Rows as records: the columns, what hangs on them, and what they are called. Never a query for each record.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ConnectionTrait, QueryResult,
+    sea_query::{Alias, Expr, ExprTrait, JoinType, Order, Query, SelectStatement},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Record, Resource, access::Act, field::Kind, registry, value};
+use crate::{Result, Scope};
+
+/// How the statements here call the resource's table.
+pub(crate) const ROW: &str = "row_";
+
+/// All columns of a resource's table.
+pub(crate) fn select(resource: &Resource) -> SelectStatement {
+    let mut select = Query::select();
+    select.from_as(Alias::new(resource.topic), Alias::new(ROW));
+    for field in resource.columns() {
+        select.expr_as(Resource::column(ROW, field.name), Alias::new(field.name));
+    }
+    select
+}
+
+fn decode(resource: &Resource, row: &QueryResult) -> Result<Record> {
+    let member = |field: &super::field::Field| Ok((field.name.to_owned(), value::json(&field.kind, row, field.name)?));
+    resource.columns().map(member).collect()
+}
+
+/// The records that the statement selects, with everything that hangs on them.
+pub(crate) async fn read(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource, select: &SelectStatement) -> Result<Vec<Record>> {
+    let rows = conn.query_all(select).await?;
+    let mut records = rows.iter().map(|row| decode(resource, row)).collect::<Result<Vec<_>>>()?;
+    attach(conn, scope, resource, &mut records).await?;
+    Ok(records)
+}
+
+/// The id of a record.
+pub(crate) fn id_of(record: &Record) -> Uuid {
+    record.get("id").and_then(Value::as_str).and_then(value::id).unwrap_or_default()
+}
+
+/// Adds the fields that are not columns, in a query for each.
+async fn attach(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource, records: &mut [Record]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = records.iter().map(id_of).collect();
+    for field in resource.fields.iter().filter(|field| !field.is_column()) {
+        let mut parts = Query::select();
+        let part = |name: &'static str| Expr::col((Alias::new("part"), Alias::new(name)));
+        let owner = match &field.kind {
+            Kind::Rows(rows) => {
+                parts.from_as(rows.table, "part").order_by((Alias::new("part"), Alias::new("id")), Order::Asc);
+                for field in rows.fields {
+                    parts.expr_as(part(field.name), Alias::new(field.name));
+                }
+                rows.owner
+            }
+            Kind::References { table, own, other, .. } => {
+                parts.from_as(*table, "part").expr_as(part(other), "value").order_by((Alias::new("part"), Alias::new(*other)), Order::Asc);
+                own
+            }
+            _ => {
+                let tag = |name: &'static str| Expr::col((Alias::new("tag"), Alias::new(name)));
+                parts
+                    .from_as("taggings", "part")
+                    .join_as(
+                        JoinType::InnerJoin,
+                        "tags",
+                        "tag",
+                        tag("tenant_id").equals(("part", "tenant_id")).and(tag("id").equals(("part", "tag_id"))),
+                    )
+                    .expr_as(tag("name"), "value")
+                    .and_where(tag("deleted_at").is_null())
+                    .order_by((Alias::new("tag"), Alias::new("key")), Order::Asc);
+                "subject_id"
+            }
+        };
+        parts
+            .expr_as(part(owner), "owner")
+            .and_where(part("tenant_id").eq(scope.tenant.0))
+            .and_where(part(owner).is_in(ids.iter().copied()));
+        let mut found: HashMap<Uuid, Vec<Value>> = HashMap::new();
+        for row in conn.query_all(&parts).await? {
+            let one = match &field.kind {
+                Kind::Rows(rows) => {
+                    let member = |field: &super::field::RowField| Ok((field.name.to_owned(), value::json(&field.kind, &row, field.name)?));
+                    Value::Object(rows.fields.iter().map(member).collect::<Result<_>>()?)
+                }
+                Kind::References { .. } => json!(row.try_get::<Uuid>("", "value")?),
+                _ => json!(row.try_get::<String>("", "value")?),
+            };
+            found.entry(row.try_get("", "owner")?).or_default().push(one);
+        }
+        for (record, id) in records.iter_mut().zip(&ids) {
+            record.insert(field.name.to_owned(), Value::Array(found.remove(id).unwrap_or_default()));
+        }
+    }
+    Ok(())
+}
+
+/// The records with these ids that the caller may see, by id.
+pub(crate) async fn seen(conn: &impl ConnectionTrait, scope: &Scope, to: &Resource, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Record>> {
+    if ids.is_empty() || scope.reach(to, Act::View).is_none() {
+        return Ok(HashMap::new());
+    }
+    let mut select = select(to);
+    select.and_where(scope.within(to, Act::View, ROW)?).and_where(Resource::column(ROW, "id").is_in(ids));
+    let rows = conn.query_all(&select).await?;
+    rows.iter().map(|row| decode(to, row).map(|record| (id_of(&record), record))).collect()
+}
+
+/// The ids that a field holds.
+fn held(record: &Record, field: &str) -> Vec<Uuid> {
+    match record.get(field) {
+        Some(Value::Array(ids)) => ids.iter().filter_map(|id| value::id(id.as_str()?)).collect(),
+        Some(Value::String(id)) => value::id(id).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Adds `_labels`: what the records are called that the fields of these name, and whole records where they are asked for.
+pub(crate) async fn name_relations(
+    conn: &impl ConnectionTrait,
+    scope: &Scope,
+    resource: &Resource,
+    include: &[String],
+    records: &mut [Record],
+) -> Result<()> {
+    let mut wanted: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
+    let fields = resource.fields.iter().filter(|field| field.name != "id");
+    let fields: Vec<_> = fields
+        .filter_map(|field| match field.kind {
+            Kind::Reference { to } | Kind::References { to, .. } => Some((field, to)),
+            _ => None,
+        })
+        .collect();
+    for (field, to) in &fields {
+        wanted.entry(to).or_default().extend(records.iter().flat_map(|record| held(record, field.name)));
+    }
+    let mut found: HashMap<&'static str, HashMap<Uuid, Record>> = HashMap::new();
+    for (to, mut ids) in wanted {
+        ids.sort_unstable();
+        ids.dedup();
+        found.insert(to, seen(conn, scope, registry::named(to), ids).await?);
+    }
+    for record in records {
+        let mut labels = Record::new();
+        let mut included = Record::new();
+        for (field, to) in &fields {
+            let (to, known) = (registry::named(to), &found[to]);
+            let label = |id: &Uuid| known.get(id).map_or(Value::Null, |record| json!(to.label_of(record)));
+            let ids = held(record, field.name);
+            match field.kind {
+                Kind::References { .. } => _ = labels.insert(field.name.to_owned(), ids.iter().map(label).collect()),
+                _ if !ids.is_empty() => _ = labels.insert(field.name.to_owned(), label(&ids[0])),
+                _ => {}
+            }
+            if let Some((name, _)) = field.relation()
+                && include.iter().any(|one| one == name)
+            {
+                let one = ids.first().and_then(|id| known.get(id)).cloned().map_or(Value::Null, Value::Object);
+                included.insert(name.to_owned(), one);
+            }
+        }
+        record.extend(included);
+        record.insert("_labels".to_owned(), Value::Object(labels));
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What people do to records, each in a transaction of its own. Workflows, imports and bulk work call [`super::write`] in theirs.
+
+use db::Db;
+use entities::event;
+use jobs::Ledger;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Record, Resource, access::Act, field::Kind, list, rows, write};
+use crate::{
+    Error, Result, Scope,
+    engine::Write,
+    page::{Page, Paging},
+};
+
+async fn answered(write: Write<'_>, resource: &'static Resource, record: Record) -> Result<Record> {
+    let mut records = [record];
+    rows::name_relations(&**write, write.scope, resource, &[], &mut records).await?;
+    let [record] = records;
+    write.commit(record).await
+}
+
+/// [`write::create`].
+///
+/// # Errors
+/// As there.
+pub async fn create(ledger: &Ledger, scope: &Scope, resource: &'static Resource, body: &Record) -> Result<Record> {
+    let write = Write::begin(ledger, scope).await?;
+    let record = write::create(&write, resource, body).await?;
+    answered(write, resource, record).await
+}
+
+/// [`write::update`].
+///
+/// # Errors
+/// As there.
+pub async fn update(
+    ledger: &Ledger,
+    scope: &Scope,
+    resource: &'static Resource,
+    id: Uuid,
+    body: &Record,
+    version: Option<i64>,
+) -> Result<Record> {
+    let write = Write::begin(ledger, scope).await?;
+    let record = write::update(&write, resource, id, body, version).await?;
+    answered(write, resource, record).await
+}
+
+/// [`write::upsert`]: whether it is new, and the record.
+///
+/// # Errors
+/// As there.
+pub async fn upsert(
+    ledger: &Ledger,
+    scope: &Scope,
+    resource: &'static Resource,
+    field: &str,
+    key: &str,
+    body: &Record,
+) -> Result<(bool, Record)> {
+    let write = Write::begin(ledger, scope).await?;
+    let (new, record) = write::upsert(&write, resource, field, key, body).await?;
+    Ok((new, answered(write, resource, record).await?))
+}
+
+/// [`write::trash`], or [`write::purge`] when it is for good.
+///
+/// # Errors
+/// As there.
+pub async fn delete(
+    ledger: &Ledger,
+    scope: &Scope,
+    resource: &'static Resource,
+    id: Uuid,
+    for_good: bool,
+    version: Option<i64>,
+) -> Result<()> {
+    let write = Write::begin(ledger, scope).await?;
+    match for_good {
+        true => write::purge(&write, resource, id, version).await?,
+        false => _ = write::trash(&write, resource, id, version).await?,
+    }
+    write.commit(()).await
+}
+
+/// [`write::restore`].
+///
+/// # Errors
+/// As there.
+pub async fn restore(ledger: &Ledger, scope: &Scope, resource: &'static Resource, id: Uuid) -> Result<Record> {
+    let write = Write::begin(ledger, scope).await?;
+    let record = write::restore(&write, resource, id).await?;
+    answered(write, resource, record).await
+}
+
+/// [`write::duplicate`].
+///
+/// # Errors
+/// As there.
+pub async fn duplicate(ledger: &Ledger, scope: &Scope, resource: &'static Resource, id: Uuid) -> Result<Record> {
+    let write = Write::begin(ledger, scope).await?;
+    let record = write::duplicate(&write, resource, id).await?;
+    answered(write, resource, record).await
+}
+
+/// Puts one thing on a record's list, or takes it off: a tag's name, or another record's id.
+///
+/// # Errors
+/// As [`write::update`].
+pub async fn put(
+    ledger: &Ledger,
+    scope: &Scope,
+    resource: &'static Resource,
+    id: Uuid,
+    field: &str,
+    one: Value,
+    on: bool,
+) -> Result<Record> {
+    let Some(field) = resource.field(field).filter(|field| matches!(field.kind, Kind::Tags | Kind::References { .. })) else {
+        return Err(Error::NotFound("relation"));
+    };
+    let write = Write::begin(ledger, scope).await?;
+    let record = write::load(&write, resource, Act::View, id, true).await?.ok_or(Error::NotFound(resource.name))?;
+    let same = |other: &Value| match (field.kind == Kind::Tags, other.as_str(), one.as_str()) {
+        (true, Some(a), Some(b)) => super::value::fold(a) == super::value::fold(b),
+        _ => *other == one,
+    };
+    let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(|other| !same(other)).cloned().collect();
+    if on {
+        list.push(one.clone());
+    }
+    let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
+    let record = write::update(&write, resource, id, &body, None).await?;
+    answered(write, resource, record).await
+}
+
+/// What happened to a record, newest first.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Forbidden`]; a foreign cursor; the database's.
+pub async fn timeline(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, paging: Paging) -> Result<Page<event::Model>> {
+    list::get(db, scope, resource, id, Vec::new()).await?;
+    let mut find = event::Entity::find()
+        .filter(event::Column::TenantId.eq(scope.tenant))
+        .filter(event::Column::Topic.eq(resource.topic))
+        .filter(event::Column::SubjectId.eq(id));
+    if let Some(seq) = paging.after::<i64>()? {
+        find = find.filter(event::Column::Seq.lt(seq));
+    }
+    let rows = find.order_by_desc(event::Column::Seq).limit(paging.limit + 1).all(&db.read).await?;
+    Ok(paging.page(rows, |row| row.seq))
+}

@@ -1,0 +1,5 @@
+//! What holds for every resource in the registry, on both databases.
+
+mod conformance;
+mod filters;
+mod pages;
