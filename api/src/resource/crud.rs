@@ -51,9 +51,9 @@ enum Saved {
     #[oai(status = 200)]
     Saved(
         Json<Shown>,
-        /// Its version.
+        /// Its version; a repeated answer to an Idempotency-Key lacks it.
         #[oai(header = "ETag")]
-        String,
+        Option<String>,
     ),
 }
 
@@ -63,9 +63,9 @@ enum Made {
     #[oai(status = 201)]
     Made(
         Json<Shown>,
-        /// Its version.
+        /// Its version; a repeated answer to an Idempotency-Key lacks it.
         #[oai(header = "ETag")]
-        String,
+        Option<String>,
     ),
 }
 
@@ -75,17 +75,17 @@ enum Upserted {
     #[oai(status = 200)]
     Changed(
         Json<Shown>,
-        /// Its version.
+        /// Its version; a repeated answer to an Idempotency-Key lacks it.
         #[oai(header = "ETag")]
-        String,
+        Option<String>,
     ),
     /// There was none, and it was made.
     #[oai(status = 201)]
     Made(
         Json<Shown>,
-        /// Its version.
+        /// Its version; a repeated answer to an Idempotency-Key lacks it.
         #[oai(header = "ETag")]
-        String,
+        Option<String>,
     ),
 }
 
@@ -132,7 +132,7 @@ struct ListQuery {
     /// Relations whose records are wanted with each.
     #[oai(validator(max_items = 10))]
     include: Option<Vec<String>>,
-    /// Only these fields.
+    /// Only these fields; left out or empty: all.
     #[oai(validator(max_items = 100))]
     fields: Option<Vec<String>>,
     /// Records in the trash.
@@ -143,8 +143,19 @@ struct ListQuery {
     #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
     limit: Option<u64>,
     /// Where the page before ended.
-    #[oai(validator(max_length = 4000))]
+    #[oai(validator(max_length = 10000))]
     cursor: Option<String>,
+}
+
+/// Which tags come and go.
+#[derive(Object)]
+struct TagChange {
+    /// Tags to put on; new ones are made.
+    #[oai(validator(max_items = 100))]
+    add: Option<Vec<String>>,
+    /// Tags to take off.
+    #[oai(validator(max_items = 100))]
+    remove: Option<Vec<String>>,
 }
 
 /// Something that happened to a record.
@@ -222,6 +233,10 @@ fn version(tag: Option<&str>) -> Result<Option<i64>, Error> {
     }
 }
 
+fn names(list: Option<Vec<String>>) -> Vec<Value> {
+    list.into_iter().flatten().map(Value::String).collect()
+}
+
 fn words(list: Option<String>) -> Vec<String> {
     let list = list.unwrap_or_default();
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -235,7 +250,7 @@ impl Crud {
             q,
             sort,
             include: include.unwrap_or_default(),
-            fields,
+            fields: fields.filter(|list| !list.is_empty()),
             trashed: match trashed {
                 None => Trashed::Without,
                 Some(TrashedWanted::With) => Trashed::With,
@@ -259,12 +274,12 @@ impl Crud {
     }
 
     fn saved(record: Record) -> Saved {
-        let tag = etag(&record);
+        let tag = Some(etag(&record));
         Saved::Saved(Json(Shown(record)), tag)
     }
 
     fn made(record: Record) -> Made {
-        let tag = etag(&record);
+        let tag = Some(etag(&record));
         Made::Made(Json(Shown(record)), tag)
     }
 }
@@ -278,7 +293,7 @@ impl Crud {
         &self,
         caller: Caller,
         /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`.
-        #[oai(validator(max_length = 8000))]
+        #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
         /// Words that have to be in the searched fields, without case and accents.
         #[oai(validator(max_length = 200))]
@@ -289,8 +304,8 @@ impl Crud {
         /// Relations whose records are wanted with each, with commas between them.
         #[oai(validator(max_length = 200))]
         include: Query<Option<String>>,
-        /// Only these fields, with commas between them; the records then lack the others, whatever their schema requires.
-        #[oai(validator(max_length = 2000))]
+        /// Only these fields, with commas between them.
+        #[oai(validator(max_length = 500))]
         fields: Query<Option<String>>,
         /// Those in the trash.
         trashed: Query<Option<TrashedWanted>>,
@@ -300,7 +315,7 @@ impl Crud {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u64>>,
         /// Where the page before ended.
-        #[oai(validator(max_length = 4000))]
+        #[oai(validator(max_length = 1500))]
         cursor: Query<Option<String>>,
     ) -> Answer<Json<Page>> {
         let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
@@ -310,7 +325,7 @@ impl Crud {
             q: q.0,
             sort: sort.0,
             include: Some(words(include.0)),
-            fields: fields.0.map(|list| words(Some(list))),
+            fields: Some(words(fields.0)).filter(|list| !list.is_empty()),
             trashed: trashed.0,
             count: count.0,
             limit: limit.0,
@@ -458,7 +473,7 @@ impl Crud {
         body: Json<Update>,
     ) -> Answer<Upserted> {
         let (new, record) = transact::upsert(&self.ledger, &caller.scope(), self.resource, &field.0, &value.0, &body.0.0).await?;
-        let tag = etag(&record);
+        let tag = Some(etag(&record));
         Ok(if new { Upserted::Made(Json(Shown(record)), tag) } else { Upserted::Changed(Json(Shown(record)), tag) })
     }
 
@@ -489,30 +504,18 @@ impl Crud {
         Ok(Json(Timeline { data: page.data, page: PageInfo { next_cursor: page.next_cursor, total: None } }))
     }
 
-    /// Put a tag on a {one}; a new one is made.
-    #[oai(path = "/:id/tags/:tag", method = "put", operation_id = "tag")]
+    /// Put tags on a {one}, and take tags off it.
+    #[oai(path = "/:id/tags", method = "post", operation_id = "tag")]
     async fn tag(
         &self,
         caller: Caller,
         /// Which {one}.
         id: Path<Uuid>,
-        /// The tag's name.
-        tag: Path<String>,
+        body: Json<TagChange>,
     ) -> Answer<Saved> {
-        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, "tags", json!(tag.0), true).await?))
-    }
-
-    /// Take a tag off a {one}.
-    #[oai(path = "/:id/tags/:tag", method = "delete", operation_id = "untag")]
-    async fn untag(
-        &self,
-        caller: Caller,
-        /// Which {one}.
-        id: Path<Uuid>,
-        /// The tag's name.
-        tag: Path<String>,
-    ) -> Answer<Saved> {
-        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, "tags", json!(tag.0), false).await?))
+        let TagChange { add, remove } = body.0;
+        let lists = (names(add), names(remove));
+        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, "tags", lists).await?))
     }
 
     /// Link a {one} with another record.
@@ -527,7 +530,9 @@ impl Crud {
         /// Which other record.
         other: Path<Uuid>,
     ) -> Answer<Saved> {
-        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, json!(other.0), true).await?))
+        Ok(Self::saved(
+            transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, (vec![json!(other.0)], Vec::new())).await?,
+        ))
     }
 
     /// Take a link off a {one}.
@@ -542,6 +547,8 @@ impl Crud {
         /// Which other record.
         other: Path<Uuid>,
     ) -> Answer<Saved> {
-        Ok(Self::saved(transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, json!(other.0), false).await?))
+        Ok(Self::saved(
+            transact::put(&self.ledger, &caller.scope(), self.resource, id.0, &relation.0, (Vec::new(), vec![json!(other.0)])).await?,
+        ))
     }
 }

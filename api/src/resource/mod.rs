@@ -6,7 +6,11 @@ mod schema;
 
 use std::collections::HashMap;
 
-use domain::resource::{Resource, field::Kind, registry};
+use domain::resource::{
+    Resource,
+    field::{Field, Kind},
+    registry,
+};
 use jobs::Ledger;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
@@ -54,18 +58,21 @@ impl OpenApi for Resources {
 
 /// Whether a resource has the operation.
 fn has(resource: &Resource, method: &Method, path: &str) -> bool {
-    let listed = |tags: bool| {
-        resource.fields.iter().any(|field| if tags { field.kind == Kind::Tags } else { matches!(field.kind, Kind::References { .. }) })
-    };
-    match path {
-        "/by/:field/:value" => resource.made && resource.fields.iter().any(|field| field.unique),
-        "/:id/restore" | "/:id/clone" => resource.made,
-        "/:id/tags/:tag" => listed(true),
-        "/:id/links/:relation/:other" => listed(false),
+    let any = |test: fn(&Field) -> bool| resource.fields.iter().any(test);
+    match shape(path).as_str() {
+        "/by/*/*" => resource.made && any(|field| field.unique),
+        "/*/restore" | "/*/clone" => resource.made,
+        "/*/tags" => any(|field| field.kind == Kind::Tags),
+        "/*/links/*/*" => any(|field| matches!(field.kind, Kind::References { .. })),
         "/" => *method == Method::GET || resource.made,
-        "/:id" => *method != Method::DELETE || resource.made,
+        "/*" => *method != Method::DELETE || resource.made,
         _ => true,
     }
+}
+
+/// A path with a star for each parameter: its document and its routes call them by different names.
+fn shape(path: &str) -> String {
+    path.split('/').map(|part| if part.starts_with([':', '{']) { "*" } else { part }).collect::<Vec<_>>().join("/")
 }
 
 /// Where a resource is: its topic, with hyphens.
@@ -85,18 +92,13 @@ fn leak(text: String) -> &'static str {
 fn named(resource: &Resource, api: MetaApi) -> MetaApi {
     let mut paths = Vec::new();
     for MetaPath { path, operations } in api.paths {
-        let kept = operations.into_iter().filter(|operation| has(resource, &operation.method, &braces(&path)));
+        let kept = operations.into_iter().filter(|operation| has(resource, &operation.method, &path));
         let operations: Vec<_> = kept.map(|operation| own(resource, operation)).collect();
         if !operations.is_empty() {
             paths.push(MetaPath { path: format!("{}{}", prefix(resource), path.trim_end_matches('/')), operations });
         }
     }
     MetaApi { paths }
-}
-
-/// `/{id}` as `/:id`: poem-openapi documents the one and routes the other.
-fn braces(path: &str) -> String {
-    path.replace('{', ":").replace('}', "")
 }
 
 fn own(resource: &Resource, mut operation: MetaOperation) -> MetaOperation {

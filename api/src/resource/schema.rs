@@ -79,6 +79,7 @@ pub(super) fn register(resource: &'static Resource, registry: &mut Registry) {
     }
     let mut insert = |suffix: &str, schema: MetaSchema| _ = registry.schemas.insert(format!("{}{suffix}", resource.schema), schema);
     insert("", shown(resource));
+    insert("Row", listed(resource));
     insert("Page", page(resource));
     insert("Update", written(resource, Action::Update));
     if resource.made {
@@ -123,6 +124,12 @@ fn shown(resource: &'static Resource) -> MetaSchema {
     schema
 }
 
+/// One in a list, which may have been asked for some of the fields only.
+fn listed(resource: &'static Resource) -> MetaSchema {
+    let description = format!("{} In a list that was asked for some fields, one has only those.", resource.doc);
+    MetaSchema { description: Some(leak(description)), required: vec!["id"], ..shown(resource) }
+}
+
 fn written(resource: &'static Resource, action: Action) -> MetaSchema {
     let making = action == Action::Create;
     let what = if making { "What it is made of." } else { "What is changed: a field that is left out stays, null clears it." };
@@ -147,7 +154,7 @@ fn written(resource: &'static Resource, action: Action) -> MetaSchema {
 
 fn page(resource: &'static Resource) -> MetaSchema {
     let mut schema = object(format!("Some of the {}.", resource.topic.replace('_', " ")));
-    schema.properties = vec![("data", inline(array(reference(resource.schema)))), ("page", reference("PageInfo"))];
+    schema.properties = vec![("data", inline(array(reference(&format!("{}Row", resource.schema))))), ("page", reference("PageInfo"))];
     schema.required = vec!["data", "page"];
     schema
 }

@@ -222,7 +222,12 @@ impl Field {
     /// Whether a list can be in its order.
     #[must_use]
     pub fn is_sortable(&self) -> bool {
-        self.is_column() && self.kind != Kind::Json
+        match self.kind {
+            // A cursor holds the values of the last record: they must be short.
+            Kind::Text { max, .. } => max <= 300,
+            Kind::Json => false,
+            _ => self.is_column(),
+        }
     }
 
     /// The relation that a reference opens: `owner` for `owner_id`.

@@ -105,7 +105,7 @@ pub async fn duplicate(ledger: &Ledger, scope: &Scope, resource: &'static Resour
     answered(write, resource, record).await
 }
 
-/// Puts one thing on a record's list, or takes it off: a tag's name, or another record's id.
+/// Puts things on one of a record's lists and takes others off it: names of tags, or ids of other records.
 ///
 /// # Errors
 /// As [`write::update`].
@@ -115,22 +115,20 @@ pub async fn put(
     resource: &'static Resource,
     id: Uuid,
     field: &str,
-    one: Value,
-    on: bool,
+    (on, off): (Vec<Value>, Vec<Value>),
 ) -> Result<Record> {
     let Some(field) = resource.field(field).filter(|field| matches!(field.kind, Kind::Tags | Kind::References { .. })) else {
         return Err(Error::NotFound("relation"));
     };
     let write = Write::begin(ledger, scope).await?;
     let record = write::load(&write, resource, Act::View, id, true).await?.ok_or(Error::NotFound(resource.name))?;
-    let same = |other: &Value| match (field.kind == Kind::Tags, other.as_str(), one.as_str()) {
+    let same = |a: &Value, b: &Value| match (field.kind == Kind::Tags, a.as_str(), b.as_str()) {
         (true, Some(a), Some(b)) => super::value::fold(a) == super::value::fold(b),
-        _ => *other == one,
+        _ => a == b,
     };
-    let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(|other| !same(other)).cloned().collect();
-    if on {
-        list.push(one.clone());
-    }
+    let stays = |one: &&Value| !off.iter().chain(&on).any(|other| same(one, other));
+    let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(stays).cloned().collect();
+    list.extend(on);
     let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
     let record = write::update(&write, resource, id, &body, None).await?;
     answered(write, resource, record).await

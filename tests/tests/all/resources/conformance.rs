@@ -184,6 +184,20 @@ async fn strangers(app: &TestApp, ana: &Person, maker: &mut Maker<'_>, resource:
 }
 
 on_both_databases! {
+    async fn people_are_not_made_or_deleted_as_records(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let one = format!("/api/users/{}", ana.id);
+        app.post(&ana, "/api/users", json!({ "name": "Eva" })).await.fails(405, "method_not_allowed");
+        app.delete(&ana, &one).await.fails(405, "method_not_allowed");
+        app.ask(&ana, &format!("{one}/clone")).await.fails(404, "not_found");
+        app.send(app.request(Method::PUT, "/api/users/by/email/a@b.de").bearer_auth(&ana.token).json(&json!({}))).await.fails(404, "not_found");
+        app.patch(&ana, &one, json!({ "email": "other@example.com" })).await.faults(&[("/email", "unknown_field")]);
+        assert_eq!(app.patch(&ana, &one, json!({ "name": "Ana" })).await.is(200).json["name"], "Ana");
+        assert!(!app.get(&ana, &one).await.is(200).text.contains("password"));
+        app.finish().await;
+    }
+
     async fn every_resource_lives_as_it_should(kind: Kind) {
         let app = app(kind).await;
         for resource in registry::all().iter().filter(|resource| resource.made) {
