@@ -16,6 +16,7 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// So many files may come at once: each lies in the temporary folder until it is kept.
+pub(crate) const UPLOADS: usize = 8;
+
 /// WhatsApp takes documents of up to 100 MB; the rest is the form around it.
 const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
 
@@ -39,14 +43,16 @@ pub(crate) struct Edge {
     pub(crate) guard: Arc<Guard>,
     pub(crate) operations: Arc<Operations>,
     pub(crate) max_body: usize,
+    /// Room for files that come at once.
+    pub(crate) uploads: Arc<Semaphore>,
 }
 
 impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, guard, operations, max_body } = self;
-        Edged { inner, edge: Edge { ledger: ledger.clone(), guard: guard.clone(), operations: operations.clone(), max_body: *max_body } }
+        let Self { ledger, guard, operations, max_body, uploads } = self;
+        Edged { inner, edge: Edge { ledger: ledger.clone(), guard: guard.clone(), operations: operations.clone(), max_body: *max_body, uploads: uploads.clone() } }
     }
 }
 
@@ -105,6 +111,13 @@ impl<E: Endpoint> Edged<E> {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
         }
         if is_upload(&request) {
+            // Before a byte of it is kept: who may not, and what there is no room for.
+            let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
+            self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require("messages:send").map_err(Failure)?;
+            let Ok(_room) = self.edge.uploads.try_acquire() else {
+                let draft = Draft::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many files come at once; send it again in a moment");
+                return Ok(self.refuse(&request, Draft { retry_after: Some(2), ..draft }));
+            };
             return match length(&request) {
                 Some(length) if length <= MAX_UPLOAD => self.inner.call(request).await.map(IntoResponse::into_response),
                 Some(_) => Ok(self.refuse(&request, too_large())),
@@ -277,6 +290,7 @@ mod tests {
             guard: Arc::new(Guard::new(ledger, &[7; 32])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
             max_body: 100,
+            uploads: Arc::new(Semaphore::new(1)),
         };
         let app = poem::endpoint::make(|request: Request| async move {
             assert!(request.uri().path() == "/well", "a secret of the handler");

@@ -15,6 +15,7 @@ use domain::{
     auth::{self, SignedIn, tokens},
     entities::{Role, SessionId, TenantId, UserId},
     idempotency::Claim,
+    resource::access::Grants,
     scope::{self, Actor},
     users,
 };
@@ -58,6 +59,7 @@ struct Claims {
 pub(crate) struct Principal {
     actor: Actor,
     role: Role,
+    grants: Arc<Grants>,
     abilities: Option<Vec<String>>,
     pub(crate) me: Me,
     until: Option<i64>,
@@ -155,7 +157,9 @@ impl Guard {
             let actor = Actor::User(account.user);
             (account, actor, None, Some(claims.exp))
         };
-        let own = Scope { role: account.role, abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
+        let grants = Arc::new(Grants::of(db, account.tenant, account.user).await?);
+        let own =
+            Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;
         let me = Me {
             user: MyUser {
@@ -169,7 +173,7 @@ impl Guard {
             tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
             abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
         };
-        let principal = Arc::new(Principal { actor, role: account.role, abilities, me, until });
+        let principal = Arc::new(Principal { actor, role: account.role, grants, abilities, me, until });
         let mut seen = self.seen.lock().expect("nothing panics while holding it");
         if seen.len() >= REMEMBERED {
             seen.clear();
@@ -189,8 +193,8 @@ impl Guard {
 impl Principal {
     /// What they may see and do.
     pub(crate) fn scope(&self, idempotency: Option<Claim>) -> Scope {
-        let Self { actor, role, abilities, me, .. } = self;
-        Scope { tenant: me.tenant.id, actor: *actor, role: *role, abilities: abilities.clone(), idempotency }
+        let Self { actor, role, grants, abilities, me, .. } = self;
+        Scope { tenant: me.tenant.id, actor: *actor, role: *role, grants: grants.clone(), abilities: abilities.clone(), idempotency }
     }
 }
 

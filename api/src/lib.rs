@@ -74,6 +74,8 @@ pub(crate) enum Tag {
     Statistics,
     /// What is done in the background.
     Jobs,
+    /// What happened.
+    Audit,
 }
 
 /// Where a list begins and how much of it is wanted.
@@ -114,7 +116,8 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let yaml = serde_yaml::to_string(&document)?;
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let text = |content: String, kind: &'static str| make_sync(move |_| content.clone().with_content_type(kind).into_response());
-    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body };
+    let uploads = Arc::new(tokio::sync::Semaphore::new(edge::UPLOADS));
+    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
     Ok(Route::new()
         .at("/api/openapi.json", text(json, "application/json"))
         .at("/api/openapi.yaml", text(yaml, "application/yaml"))

@@ -1,9 +1,11 @@
 //! Whose data, and what may be done with it. Every read and write of the domain takes one.
 
+use std::sync::Arc;
+
 use entities::{Role, TenantId, TokenId, UserId};
 use uuid::Uuid;
 
-use crate::{Error, idempotency::Claim};
+use crate::{Error, idempotency::Claim, resource::access::Grants};
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Scope {
     pub actor: Actor,
     /// What the actor may do at most.
     pub role: Role,
+    /// What their roles allow besides.
+    pub grants: Arc<Grants>,
     /// What a token is limited to; `None`: nothing but the role limits.
     pub abilities: Option<Vec<String>>,
     /// Under which repeated request's key this is done.
@@ -58,7 +62,7 @@ impl Scope {
     /// The installation itself, acting in a tenant.
     #[must_use]
     pub fn system(tenant: TenantId, actor: Actor) -> Self {
-        Self { tenant, actor, role: Role::Admin, abilities: None, idempotency: None }
+        Self { tenant, actor, role: Role::Admin, grants: Arc::default(), abilities: None, idempotency: None }
     }
 
     /// The user behind the actor.
@@ -79,7 +83,8 @@ impl Scope {
             return self.reach(resource, *act).map(|_| ()).ok_or(Error::Forbidden(ability));
         }
         let token = self.abilities.as_ref().is_none_or(|granted| granted.iter().any(|one| covers(one, ability)));
-        if token && role_grants(self.role, ability) { Ok(()) } else { Err(Error::Forbidden(ability)) }
+        let by_role = || ability.split_once(':').is_some_and(|(topic, act)| self.grants.reach(topic, act).is_some());
+        if token && (role_grants(self.role, ability) || by_role()) { Ok(()) } else { Err(Error::Forbidden(ability)) }
     }
 }
 
@@ -89,7 +94,7 @@ pub fn abilities() -> impl Iterator<Item = &'static str> {
 }
 
 /// Those that are not of a resource.
-const OTHERS: &[&str] = &[
+pub(crate) const OTHERS: &[&str] = &[
     "devices:read",
     "devices:write",
     "messages:read",
@@ -99,13 +104,16 @@ const OTHERS: &[&str] = &[
     "jobs:read",
     "jobs:write",
     "queues:write",
+    "audit:read",
 ];
 
 fn role_grants(role: Role, ability: &str) -> bool {
     let granted: &[&str] = match role {
         Role::Admin => &["*"],
-        Role::Agent => &["*:read", "messages:*", "conversations:*"],
-        Role::Viewer => &["*:read"],
+        Role::Agent => &["devices:read", "jobs:read", "messages:*", "conversations:*"],
+        // The audit log has everything of everybody.
+        Role::Viewer => &["devices:read", "messages:read", "conversations:read", "jobs:read"],
+        Role::Member => &[],
     };
     granted.iter().any(|one| covers(one, ability))
 }

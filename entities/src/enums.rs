@@ -34,6 +34,8 @@ enums! {
         Agent = "agent"
         /// Looks.
         Viewer = "viewer"
+        /// Nothing but what their roles grant.
+        Member = "member"
     }
     /// How a device reaches WhatsApp.
     Provider {

@@ -1,9 +1,7 @@
 //! Every operation on a resource, once.
 
-use chrono::{DateTime, Utc};
 use domain::{
-    Error,
-    entities::event,
+    Error, audit,
     resource::{
         Record, Resource,
         field::{Kind, Written},
@@ -22,7 +20,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::schema::{Create, Page, Shown, Update};
-use crate::{guard::Caller, paging, problem::Answer, routes::PageInfo};
+use crate::{guard::Caller, paging, problem::Answer, routes::EventPage};
 
 /// The operations of one resource.
 pub(super) struct Crud {
@@ -156,33 +154,6 @@ struct TagChange {
     /// Tags to take off.
     #[oai(validator(max_items = 100))]
     remove: Option<Vec<String>>,
-}
-
-/// Something that happened to a record.
-#[derive(Object)]
-struct TimelineEvent {
-    /// Its id.
-    id: Uuid,
-    /// `created`, `updated`, `deleted`, `restored`, or what else its resource knows.
-    action: String,
-    /// Who did it: `user`, `token`, `job`, `provider` or `system`.
-    actor_kind: String,
-    /// Which one.
-    #[oai(skip_serializing_if_is_none)]
-    actor_id: Option<Uuid>,
-    /// What changed: each field with `from` and `to`.
-    data: Value,
-    /// When.
-    at: DateTime<Utc>,
-}
-
-/// Part of what happened.
-#[derive(Object)]
-struct Timeline {
-    /// Newest first.
-    data: Vec<TimelineEvent>,
-    /// Where the next page begins.
-    page: PageInfo,
 }
 
 /// A field of a resource.
@@ -490,18 +461,10 @@ impl Crud {
         /// Where the page before ended.
         #[oai(validator(max_length = 500))]
         cursor: Query<Option<String>>,
-    ) -> Answer<Json<Timeline>> {
+    ) -> Answer<Json<EventPage>> {
         let paging = paging(limit.0, cursor.0);
-        let page = transact::timeline(self.ledger.db(), &caller.scope(), self.resource, id.0, paging).await?;
-        let page = page.map(|event::Model { id, action, actor_kind, actor_id, data, created_at: at, .. }| TimelineEvent {
-            id,
-            action,
-            actor_kind,
-            actor_id,
-            data,
-            at,
-        });
-        Ok(Json(Timeline { data: page.data, page: PageInfo { next_cursor: page.next_cursor, total: None } }))
+        let page = audit::timeline(self.ledger.db(), &caller.scope(), self.resource, id.0, paging).await?;
+        Ok(Json(page.into()))
     }
 
     /// Put tags on a {one}, and take tags off it.

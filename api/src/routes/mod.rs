@@ -1,5 +1,6 @@
 //! The routes, one file for each group.
 
+mod audit;
 mod auth;
 mod conversations;
 mod devices;
@@ -20,10 +21,12 @@ use poem_openapi::{
 
 use crate::{Guard, Parts, intake::Intake, resource::Resources};
 
+pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
 type All = (
     auth::Auth,
+    audit::Audit,
     health::Health,
     devices::Devices,
     messages::Messages,
@@ -40,6 +43,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
     let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
     (
         auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
+        audit::Audit { ledger: ledger.clone() },
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
         messages::Messages { ledger: ledger.clone() },

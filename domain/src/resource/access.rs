@@ -1,12 +1,23 @@
 //! Who may do what to which records. Always a condition of the statement that reads or writes, never a filter afterwards.
 
-use std::sync::LazyLock;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
-use entities::Role;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, JoinType, Query};
+use db::Db;
+use entities::{Role, TenantId, UserId};
+use sea_orm::{
+    ConnectionTrait, Statement,
+    sea_query::{Alias, Expr, ExprTrait, JoinType, Query},
+};
+use serde_json::Value;
 
-use super::{Resource, registry};
-use crate::{Error, Result, Scope, scope::covers};
+use super::{Record, Resource, registry};
+use crate::{
+    Error, Result, Scope,
+    scope::{OTHERS, covers},
+};
 
 /// What may be allowed for a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +73,78 @@ impl Resource {
     }
 }
 
+/// What somebody's roles allow and hide, all of them together.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    reaches: HashMap<(String, String), Reach>,
+    hidden: HashMap<String, HashSet<String>>,
+}
+
+impl Grants {
+    /// What the roles of a user allow.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Self> {
+        let find = "select r.grants, r.hidden from roles r join user_roles u on u.tenant_id = r.tenant_id and u.role_id = r.id
+                     where u.tenant_id = $1 and u.user_id = $2 and r.deleted_at is null";
+        let find = Statement::from_sql_and_values(db.backend(), find, [tenant.0.into(), user.0.into()]);
+        let mut granted = Self::default();
+        let mut roles: Vec<(Value, Value)> = Vec::new();
+        for row in db.read.query_all_raw(find).await? {
+            roles.push((row.try_get("", "grants")?, row.try_get("", "hidden")?));
+        }
+        for (topic, acts) in roles.iter().filter_map(|(grants, _)| grants.as_object()).flatten() {
+            for (act, reach) in acts.as_object().into_iter().flatten() {
+                let Some(reach) = reach.as_str().and_then(Reach::named) else { continue };
+                let best = granted.reaches.entry((topic.clone(), act.clone())).or_insert(reach);
+                *best = reach.max(*best);
+            }
+        }
+        // What one of those roles shows that let the resource be seen, is shown.
+        for resource in registry::all() {
+            let hides = |field: &str| {
+                let mut seeing = roles.iter().filter(|(grants, _)| grants[resource.topic]["view"] != Value::Null).peekable();
+                let named = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|name| name == field));
+                seeing.peek().is_some() && seeing.all(|(_, hidden)| named(&hidden[resource.topic]))
+            };
+            let hidden: HashSet<String> =
+                resource.fields.iter().filter(|field| hides(field.name)).map(|field| field.name.to_owned()).collect();
+            if !hidden.is_empty() {
+                granted.hidden.insert(resource.topic.to_owned(), hidden);
+            }
+        }
+        Ok(granted)
+    }
+
+    /// How far an act reaches by these roles alone.
+    pub(crate) fn reach(&self, topic: &str, act: &str) -> Option<Reach> {
+        self.reaches.get(&(topic.to_owned(), act.to_owned())).copied()
+    }
+}
+
+impl Reach {
+    fn named(name: &str) -> Option<Self> {
+        [("own", Self::Own), ("team", Self::Team), ("all", Self::All)].into_iter().find(|(one, _)| *one == name).map(|(_, reach)| reach)
+    }
+}
+
+/// How far `topic:act` can be allowed to reach; nowhere when there is no such thing.
+#[must_use]
+pub fn reaches(topic: &str, act: &str) -> &'static [&'static str] {
+    match registry::find(topic) {
+        Some(resource) if Act::ALL.iter().any(|one| one.as_str() == act) => {
+            if resource.owner.is_some() {
+                &["own", "team", "all"]
+            } else {
+                &["all"]
+            }
+        }
+        _ if OTHERS.contains(&format!("{topic}:{act}").as_str()) => &["all"],
+        _ => &[],
+    }
+}
+
 impl Scope {
     /// How far the caller's `act` reaches; `None`: nowhere.
     #[must_use]
@@ -69,13 +152,32 @@ impl Scope {
         let name = resource.ability(act);
         let within = self.abilities.as_ref().is_none_or(|granted| granted.iter().any(|one| covers(one, name)));
         let reach = match (self.role, act) {
-            (Role::Admin, _) | (_, Act::View) => Some(Reach::All),
+            (Role::Admin, _) => Some(Reach::All),
+            (Role::Member, _) => None,
+            (_, Act::View) => Some(Reach::All),
             (Role::Agent, _) if resource.kept_by_admins => None,
             (Role::Agent, Act::Create | Act::Edit) => Some(Reach::All),
             (Role::Agent, Act::Delete) => Some(Reach::Own),
             (Role::Viewer, _) => None,
         };
-        reach.filter(|_| within)
+        // The most that any of their roles allows.
+        reach.max(self.grants.reach(resource.topic, act.as_str())).filter(|_| within)
+    }
+
+    /// Whether the caller doesn't get to see a field.
+    #[must_use]
+    pub fn hides(&self, resource: &Resource, field: &str) -> bool {
+        // Who may do something without any role sees everything of it.
+        self.role == Role::Member && self.grants.hidden.get(resource.topic).is_some_and(|hidden| hidden.contains(field))
+    }
+
+    /// Empties what the caller doesn't get to see, on the way out. The one place for it.
+    pub(crate) fn mask(&self, resource: &Resource, record: &mut Record) {
+        for field in resource.fields.iter().filter(|field| self.hides(resource, field.name)) {
+            if let Some(value) = record.get_mut(field.name) {
+                *value = if field.is_column() { Value::Null } else { Value::Array(Vec::new()) };
+            }
+        }
     }
 
     /// The condition under which `alias` is a row that the caller may do `act` to: the tenant's, and within their reach.

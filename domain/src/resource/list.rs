@@ -110,7 +110,7 @@ impl Asker {
 /// # Errors
 /// [`Error::Invalid`] names what of the question can't be answered; [`Error::Forbidden`]; the database's.
 pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: Wanted) -> Result<Listed> {
-    let order = read_sort(resource, wanted.sort.as_deref().unwrap_or(resource.sort))?;
+    let order = read_sort(scope, resource, wanted.sort.as_deref().unwrap_or(resource.sort))?;
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;
@@ -139,7 +139,7 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
         let keys: Vec<&Value> = order.iter().map(|key| last.get(key.field.name).unwrap_or(&Value::Null)).collect();
         BASE64.encode(json!([name, keys]).to_string())
     });
-    rows::name_relations(&db.read, scope, resource, &wanted.include, &mut data).await?;
+    rows::show(&db.read, scope, resource, &wanted.include, &mut data).await?;
     if let Some(fields) = &wanted.fields {
         let kept = |name: &String| name == "id" || fields.contains(name) || wanted.include.contains(name);
         for record in &mut data {
@@ -162,7 +162,7 @@ pub async fn get(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, 
     let mut select = rows::select(resource);
     select.and_where(scope.within(resource, Act::View, ROW)?).and_where(Resource::column(ROW, "id").eq(id));
     let mut found = rows::read(&db.read, scope, resource, &select).await?;
-    rows::name_relations(&db.read, scope, resource, &wanted.include, &mut found).await?;
+    rows::show(&db.read, scope, resource, &wanted.include, &mut found).await?;
     found.pop().ok_or(Error::NotFound(resource.name))
 }
 
@@ -191,7 +191,7 @@ async fn matching(db: &Db, scope: &Scope, resource: &'static Resource, wanted: &
 fn mentions(resource: &'static Resource, word: &str, target: Target<'_>) -> Result<Expr> {
     let test = Test::Like { text: value::fold(word), before: true, after: true };
     let leaf = |what| Filter::Leaf { place: Place { hop: None, what }, test: test.clone(), not: false };
-    let searched = resource.fields.iter().filter(|field| field.searched);
+    let searched = resource.fields.iter().filter(|field| field.searched && !target.scope.hides(resource, field.name));
     let parts = searched.map(|field| match field.kind {
         Kind::Rows(rows) => leaf(What::Row(field, rows, &rows.fields[0])),
         _ => leaf(What::Field(field)),
@@ -220,7 +220,7 @@ struct Key<'a> {
     down: bool,
 }
 
-fn read_sort<'a>(resource: &'a Resource, sort: &str) -> Result<Vec<Key<'a>>> {
+fn read_sort<'a>(scope: &Scope, resource: &'a Resource, sort: &str) -> Result<Vec<Key<'a>>> {
     let mut order: Vec<Key<'_>> = Vec::new();
     for part in sort.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (down, name) = part.strip_prefix('-').map_or((false, part), |name| (true, name));
@@ -233,6 +233,9 @@ fn read_sort<'a>(resource: &'a Resource, sort: &str) -> Result<Vec<Key<'a>>> {
         };
         if order.iter().any(|key| key.field.name == name) {
             return Err(Error::field("/sort", "invalid", "names a field twice"));
+        }
+        if scope.hides(resource, name) {
+            return Err(Error::field("/sort", "forbidden", "you don't get to see this field"));
         }
         order.push(Key { field, down });
     }

@@ -24,6 +24,7 @@ static ALL: LazyLock<Vec<Resource>> = LazyLock::new(|| {
         crate::tags::resource(),
         crate::users::user::resource(),
         crate::users::team::resource(),
+        crate::users::role::resource(),
     ]
 });
 

@@ -52,7 +52,9 @@ pub(super) async fn missing(write: &Write<'_>, to: &str, value: &Value) -> Resul
         Ok(within) => write.query_all(select.and_where(within)).await?,
         Err(_) => Vec::new(),
     };
-    let seen = seen.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<std::result::Result<HashSet<_>, _>>()?;
+    let mut seen = seen.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<std::result::Result<HashSet<_>, _>>()?;
+    // Everybody knows themselves.
+    seen.extend(write.scope.user().filter(|_| to.topic == "users").map(|user| user.0));
     Ok(ids.iter().enumerate().filter(|(_, id)| !seen.contains(id)).map(|(at, _)| at).collect())
 }
 

@@ -111,7 +111,11 @@ pub(crate) async fn seen(conn: &impl ConnectionTrait, scope: &Scope, to: &Resour
     let mut select = select(to);
     select.and_where(scope.within(to, Act::View, ROW)?).and_where(Resource::column(ROW, "id").is_in(ids));
     let rows = conn.query_all(&select).await?;
-    rows.iter().map(|row| decode(to, row).map(|record| (id_of(&record), record))).collect()
+    let masked = |mut record: Record| {
+        scope.mask(to, &mut record);
+        (id_of(&record), record)
+    };
+    rows.iter().map(|row| decode(to, row).map(masked)).collect()
 }
 
 /// The ids that a field holds.
@@ -123,14 +127,16 @@ fn held(record: &Record, field: &str) -> Vec<Uuid> {
     }
 }
 
-/// Adds `_labels`: what the records are called that the fields of these name, and whole records where they are asked for.
-pub(crate) async fn name_relations(
+/// Makes records ready to be seen: without what the caller doesn't get to see; with `_labels`, which say what the records are
+/// called that their fields name; with whole records of the relations that are asked for.
+pub(crate) async fn show(
     conn: &impl ConnectionTrait,
     scope: &Scope,
     resource: &Resource,
     include: &[String],
     records: &mut [Record],
 ) -> Result<()> {
+    records.iter_mut().for_each(|record| scope.mask(resource, record));
     let mut wanted: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
     let fields = resource.fields.iter().filter(|field| field.name != "id");
     let fields: Vec<_> = fields

@@ -1,22 +1,15 @@
 //! What people do to records, each in a transaction of its own. Workflows, imports and bulk work call [`super::write`] in theirs.
 
-use db::Db;
-use entities::event;
 use jobs::Ledger;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Record, Resource, access::Act, field::Kind, list, rows, write};
-use crate::{
-    Error, Result, Scope,
-    engine::Write,
-    page::{Page, Paging},
-};
+use super::{Record, Resource, access::Act, field::Kind, rows, write};
+use crate::{Error, Result, Scope, engine::Write};
 
 async fn answered(write: Write<'_>, resource: &'static Resource, record: Record) -> Result<Record> {
     let mut records = [record];
-    rows::name_relations(&**write, write.scope, resource, &[], &mut records).await?;
+    rows::show(&**write, write.scope, resource, &[], &mut records).await?;
     let [record] = records;
     write.commit(record).await
 }
@@ -117,6 +110,7 @@ pub async fn put(
     field: &str,
     (on, off): (Vec<Value>, Vec<Value>),
 ) -> Result<Record> {
+    scope.may(resource, Act::Edit)?;
     let Some(field) = resource.field(field).filter(|field| matches!(field.kind, Kind::Tags | Kind::References { .. })) else {
         return Err(Error::NotFound("relation"));
     };
@@ -132,21 +126,4 @@ pub async fn put(
     let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
     let record = write::update(&write, resource, id, &body, None).await?;
     answered(write, resource, record).await
-}
-
-/// What happened to a record, newest first.
-///
-/// # Errors
-/// [`Error::NotFound`]; [`Error::Forbidden`]; a foreign cursor; the database's.
-pub async fn timeline(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, paging: Paging) -> Result<Page<event::Model>> {
-    list::get(db, scope, resource, id, Vec::new()).await?;
-    let mut find = event::Entity::find()
-        .filter(event::Column::TenantId.eq(scope.tenant))
-        .filter(event::Column::Topic.eq(resource.topic))
-        .filter(event::Column::SubjectId.eq(id));
-    if let Some(seq) = paging.after::<i64>()? {
-        find = find.filter(event::Column::Seq.lt(seq));
-    }
-    let rows = find.order_by_desc(event::Column::Seq).limit(paging.limit + 1).all(&db.read).await?;
-    Ok(paging.page(rows, |row| row.seq))
 }

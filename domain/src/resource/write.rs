@@ -18,7 +18,7 @@ use super::{
     value,
 };
 use crate::{
-    Error, FieldError, Result,
+    Error, FieldError, Result, Scope,
     engine::{Event, Write},
 };
 
@@ -29,7 +29,7 @@ use crate::{
 /// database's.
 pub async fn create(write: &Write<'_>, resource: &'static Resource, body: &Record) -> Result<Record> {
     write.scope.may(resource, Act::Create)?;
-    let mut after = taken(resource, Action::Create, body)?;
+    let mut after = taken(write.scope, resource, Action::Create, body)?;
     let id = Uuid::now_v7();
     let now = value::now();
     for field in &resource.fields {
@@ -78,7 +78,7 @@ pub async fn update(write: &Write<'_>, resource: &'static Resource, id: Uuid, bo
         return Err(Error::conflict("in_trash", format!("the {} is in the trash; restore it first", resource.name)));
     }
     let mut after = before.clone();
-    after.extend(taken(resource, Action::Update, body)?);
+    after.extend(taken(write.scope, resource, Action::Update, body)?);
     let mut change = Change { action: Action::Update, id, before, after };
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change).await?;
@@ -147,7 +147,7 @@ pub async fn purge(write: &Write<'_>, resource: &'static Resource, id: Uuid, ver
 /// As [`create`]; [`Error::NotFound`].
 pub async fn duplicate(write: &Write<'_>, resource: &'static Resource, id: Uuid) -> Result<Record> {
     let record = load(write, resource, Act::View, id, false).await?.ok_or(Error::NotFound(resource.name))?;
-    let copied = resource.writable(Action::Create).filter(|field| !field.unique);
+    let copied = resource.writable(Action::Create).filter(|field| !field.unique && !write.scope.hides(resource, field.name));
     let body: Record =
         copied.map(|field| (field.name.to_owned(), record[field.name].clone())).filter(|(_, value)| !value.is_null()).collect();
     create(write, resource, &body).await
@@ -158,6 +158,7 @@ pub async fn duplicate(write: &Write<'_>, resource: &'static Resource, id: Uuid)
 /// # Errors
 /// As [`create`].
 pub async fn upsert(write: &Write<'_>, resource: &'static Resource, field: &str, key: &str, body: &Record) -> Result<(bool, Record)> {
+    write.scope.may(resource, Act::Edit)?;
     let unique = || resource.fields.iter().filter(|field| field.unique);
     let Some(field) = unique().find(|one| one.name == field) else {
         let known = unique().map(|field| field.name).collect::<Vec<_>>().join(", ");
@@ -195,7 +196,7 @@ pub async fn upsert(write: &Write<'_>, resource: &'static Resource, field: &str,
 }
 
 /// The fields of a body in their one form.
-fn taken(resource: &'static Resource, action: Action, body: &Record) -> Result<Record> {
+fn taken(scope: &Scope, resource: &'static Resource, action: Action, body: &Record) -> Result<Record> {
     let mut faults = Vec::new();
     let mut after = Record::new();
     let mut fault = |name: &str, code, message: String| {
@@ -210,6 +211,10 @@ fn taken(resource: &'static Resource, action: Action, body: &Record) -> Result<R
             }
             continue;
         };
+        if scope.hides(resource, name) {
+            fault(name, "forbidden", "you don't get to see this field, so you can't write it".into());
+            continue;
+        }
         match value::accept(&field.kind, value) {
             Ok(Value::Null) if !field.is_column() => _ = after.insert(name.clone(), json!([])),
             Ok(Value::Null) if field.required && action == Action::Update => fault(name, "required", "can't be cleared".into()),

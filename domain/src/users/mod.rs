@@ -1,5 +1,6 @@
 //! Tenants and their users.
 
+pub(crate) mod role;
 pub(crate) mod team;
 pub(crate) mod user;
 

@@ -10,7 +10,12 @@ pub(crate) fn resource() -> Resource {
     let fields = vec![
         Field::line("name", 120, "What they are called.").required().searched().example("Bruno Lima"),
         Field::text("email", 254, Form::Email, "The address they sign in with.").required().searched().by_rules(),
-        Field::new("role", Kind::Choice(&["admin", "agent", "viewer"]), "What they may do at most.").required(),
+        Field::new(
+            "role",
+            Kind::Choice(&["admin", "agent", "viewer", "member"]),
+            "What they may do whatever their roles grant; `member`: nothing.",
+        )
+        .required(),
         Field::line("job_title", 120, "What they do.").searched().example("Sales"),
         Field::text("phone", 40, Form::Phone, "Their number."),
         Field::new("locale", Kind::Choice(&["pt-BR", "en", "es", "fr", "de", "it", "nl", "ar"]), "Their language; absent: the team's."),

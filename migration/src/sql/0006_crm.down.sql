@@ -36,6 +36,8 @@ drop table pipelines;
 drop table contact_companies;
 drop table companies;
 drop table team_members;
+drop table user_roles;
+drop table roles;
 drop table teams;
 drop table call_outcomes;
 drop table activity_types;

@@ -116,6 +116,32 @@ alter table users add column deleted_at {time};
 alter table users add column job_title text;
 alter table users add column phone text;
 
+-- `grants` is {topic: {act: reach}}, `hidden` is {topic: [field]}.
+create table roles (
+    id {uuid} primary key,
+    tenant_id {uuid} not null references tenants (id),
+    name text not null,
+    description text,
+    grants {json} not null,
+    hidden {json} not null,
+    version bigint not null default 1,
+    created_at {time} not null default {now},
+    updated_at {time} not null default {now},
+    deleted_at {time},
+    unique (tenant_id, id)
+);
+create unique index roles_name on roles (tenant_id, {fold(name)}) where deleted_at is null;
+
+create table user_roles (
+    tenant_id {uuid} not null,
+    role_id {uuid} not null,
+    user_id {uuid} not null,
+    primary key (tenant_id, role_id, user_id),
+    foreign key (tenant_id, role_id) references roles (tenant_id, id) on delete cascade,
+    foreign key (tenant_id, user_id) references users (tenant_id, id) on delete cascade
+);
+create index user_roles_user_id on user_roles (tenant_id, user_id);
+
 create table team_members (
     tenant_id {uuid} not null,
     team_id {uuid} not null,

@@ -103,6 +103,13 @@ impl Reader<'_> {
                 What::Row(field, rows, rows.fields.iter().find(|field| field.name == part).ok_or_else(unknown)?)
             }
         };
+        let name = match what {
+            What::Field(field) | What::Row(field, ..) => field.name,
+            What::Count => "",
+        };
+        if self.scope.hides(resource, name) {
+            return Err(Error::field(at, "forbidden", "you don't get to see this field"));
+        }
         Ok(Place { hop, what })
     }
 

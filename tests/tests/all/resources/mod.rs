@@ -2,4 +2,6 @@
 
 mod conformance;
 mod filters;
+mod matrix;
 mod pages;
+mod roles;

@@ -1,0 +1,158 @@
+//! Every operation of the document, asked by those who may not: made from the document, so that none is missing.
+
+use std::collections::BTreeMap;
+
+use domain::{entities::Role, payloads::SendMessage, resource::registry};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{
+    app::{Answer, Person, TestApp, app},
+    on_both_databases,
+    records::{Maker, path},
+};
+
+/// Whoever is signed in may do these, whatever else they may.
+const FOR_ALL: [&str; 4] = ["me_get", "auth_logout", "permissions_list", "auth_refresh"];
+/// Nobody has to be signed in for these.
+const OPEN: [&str; 6] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook"];
+
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    form: bool,
+    secured: bool,
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let content = &operation["requestBody"]["content"];
+            let schema = content["application/json"]["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+            let example = schema.map(|name| document["components"]["schemas"][name]["example"].clone());
+            all.push(Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                body: example,
+                form: content.get("multipart/form-data").is_some(),
+                secured: operation["security"][0].get("Caller").is_some(),
+            });
+        }
+    }
+    all
+}
+
+/// A body that the document takes, where its example is missing.
+fn body(operation: &Operation, known: &BTreeMap<String, String>) -> Option<Value> {
+    let given = operation.body.clone()?;
+    if !given.is_null() {
+        return Some(given);
+    }
+    Some(match operation.id.as_str() {
+        "whatsapp_devices_create" => tests::app::new_device("900"),
+        "whatsapp_messages_send" => {
+            json!({ "device_id": known["/api/whatsapp/devices"], "to": "5511987654321", "type": "text", "text": { "body": "Oi" } })
+        }
+        "deals_move" => json!({ "stage_id": known["/api/stages"] }),
+        _ => json!({}),
+    })
+}
+
+/// The path with a real id of the tenant's for each parameter.
+fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
+    let base = operation.path.split("/{").next().unwrap();
+    let mut path = operation.path.clone();
+    let id = |base: &str| known.get(base).unwrap_or_else(|| panic!("{}: no record is made for {base}", operation.path)).clone();
+    for (name, value) in [("{field}", "name"), ("{value}", "nobody"), ("{relation}", "contact_ids"), ("{name}", "whatsapp-send")] {
+        path = path.replace(name, value);
+    }
+    if path.contains("{other}") {
+        path = path.replace("{other}", &id("/api/contacts"));
+    }
+    if path.contains("{stage_id}") {
+        path = path.replace("{stage_id}", &id("/api/stages"));
+    }
+    if path.contains("{id}") {
+        path = path.replace("{id}", &id(base));
+    }
+    if operation.id == "whatsapp_statistics_list" {
+        path.push_str("?period=hour");
+    }
+    assert!(!path.contains('{'), "{path} has a parameter that this table doesn't know");
+    path
+}
+
+async fn ask(app: &TestApp, who: Option<&Person>, operation: &Operation, known: &BTreeMap<String, String>) -> Answer {
+    let mut request = app.request(operation.method.clone(), &filled(operation, known));
+    if let Some(who) = who {
+        request = request.bearer_auth(&who.token);
+    }
+    if let Some(body) = body(operation, known) {
+        request = request.json(&body);
+    }
+    if operation.form {
+        let file = reqwest::multipart::Part::bytes(b"GIF89a".to_vec()).file_name("a.gif").mime_str("image/gif").unwrap();
+        request = request.multipart(reqwest::multipart::Form::new().part("file", file).text("device_id", known["/api/whatsapp/devices"].clone()));
+    }
+    app.send(request).await
+}
+
+on_both_databases! {
+    async fn nobody_gets_where_they_may_not(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let (eva, rui, vera) = (app.person("outra", Role::Admin).await, app.person("loja", Role::Member).await, app.person("loja", Role::Viewer).await);
+
+        // One of everything.
+        let mut known = BTreeMap::new();
+        let mut maker = Maker::new(&app, &ana);
+        for resource in registry::all() {
+            known.insert(path(resource), maker.some(resource.topic).await);
+        }
+        let device = app.device(&ana, "100").await;
+        app.customer_writes("100", "5511987654321", "Olá").await;
+        let send = json!({ "device_id": device, "to": "5511987654321", "type": "text", "text": { "body": "Bom dia" } });
+        let message = app.post(&ana, "/api/whatsapp/messages/send", send).await.is(202);
+        known.insert("/api/whatsapp/devices".into(), device.to_string());
+        known.insert("/api/whatsapp/messages".into(), message.id());
+        known.insert("/api/whatsapp/media".into(), message.id());
+        known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
+        known.insert("/api/jobs".into(), app.claim::<SendMessage>().await.id.to_string());
+
+        let document = api::document();
+        let mut leaks = Vec::new();
+        for operation in operations(&document) {
+            let open = OPEN.iter().any(|id| operation.id.starts_with(id));
+            assert!(open || operation.secured, "{} is open to strangers and not on the list", operation.id);
+            if open {
+                continue;
+            }
+            let mut expect = |who: &str, answer: &Answer, good: &[u16]| {
+                if !good.contains(&answer.status) {
+                    leaks.push(format!("{} by {who}: {} instead of {good:?}: {}", operation.id, answer.status, answer.text));
+                }
+            };
+            expect("nobody", &ask(&app, None, &operation, &known).await, &[401]);
+            if FOR_ALL.contains(&operation.id.as_str()) {
+                continue;
+            }
+            expect("a member without roles", &ask(&app, Some(&rui), &operation, &known).await, &[403]);
+            let changes = operation.method != Method::GET && !operation.id.ends_with("_query");
+            if changes {
+                expect("a viewer", &ask(&app, Some(&vera), &operation, &known).await, &[403]);
+            }
+            let answer = ask(&app, Some(&eva), &operation, &known).await;
+            if operation.path.contains("{id}") || operation.path.contains("{stage_id}") {
+                expect("another tenant", &answer, &[404]);
+            }
+            for (what, id) in &known {
+                assert!(!answer.text.contains(id.as_str()) || filled(&operation, &known).contains(id.as_str()), "{} tells another tenant of {what}", operation.id);
+            }
+        }
+        assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+        app.claim_all::<SendMessage>().await;
+    }
+}
