@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use crate::demo::words::Locale;
+
 /// A WhatsApp-native CRM.
 #[derive(Debug, Parser)]
 #[command(name = "somo", version, about, max_term_width = 100)]
@@ -18,9 +20,12 @@ pub struct Arguments {
 pub enum Command {
     /// Run everything in one process: API, workers, scheduler. Migrates the database first.
     Serve {
-        /// With a sandbox in place of WhatsApp, a demo team, and a customer who has just written.
+        /// With a sandbox in place of WhatsApp, a demo team with contacts and deals, and customers who have just written.
         #[arg(long)]
         demo: bool,
+        /// In which language the demo is; it counts when the demo is made.
+        #[arg(long, requires = "demo", value_enum, ignore_case = true, default_value_t = Locale::Portuguese)]
+        locale: Locale,
     },
     /// Run the HTTP API.
     Api,
@@ -55,11 +60,14 @@ pub enum Command {
         #[command(subcommand)]
         action: TokenAction,
     },
-    /// Fill the database with a demo team whose device points at a sandbox, and let its customer write.
+    /// Fill the database with a demo team, its contacts and deals; its device points at a sandbox, and its customers write.
     Demo {
         /// Where `somo sandbox` listens.
         #[arg(long, default_value = "http://127.0.0.1:8090")]
         sandbox: String,
+        /// In which language; it counts when the demo is made.
+        #[arg(long, value_enum, ignore_case = true, default_value_t = Locale::Portuguese)]
+        locale: Locale,
     },
     /// Say in plain words what is wrong and how to mend it.
     Doctor,

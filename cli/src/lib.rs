@@ -60,14 +60,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         tracing::warn!("{name} is set, but there is no such setting");
     }
     match command {
-        Command::Serve { demo } => roles::serve(settings, demo).await,
+        Command::Serve { demo, locale } => roles::serve(settings, demo.then_some(locale)).await,
         Command::Api => roles::api(settings).await,
         Command::Worker(worker) => roles::worker(settings, worker).await,
         Command::Scheduler => roles::scheduler(settings).await,
         Command::Migrate { direction } => migrate::run(&settings, direction).await,
         Command::User { action } => accounts::user(&settings, action).await,
         Command::Token { action } => accounts::token(&settings, action).await,
-        Command::Demo { sandbox } => demo::run(&settings, &sandbox).await,
+        Command::Demo { sandbox, locale } => demo::run(&settings, &sandbox, locale).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Openapi { .. } | Command::Sandbox(_) => unreachable!("done above"),
     }

@@ -20,10 +20,13 @@ use crate::{
 /// How long requests and jobs under way may take when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// API, workers and scheduler in one process.
-pub(crate) async fn serve(mut settings: Settings, demo: bool) -> anyhow::Result<()> {
-    let sandbox = if demo { Some(demo::sandbox().await?) } else { None };
-    if let Some(sandbox) = &sandbox {
+/// API, workers and scheduler in one process; with a demo in this language, if any.
+pub(crate) async fn serve(mut settings: Settings, demo: Option<args::Locale>) -> anyhow::Result<()> {
+    let demo = match demo {
+        Some(locale) => Some((demo::sandbox().await?, locale)),
+        None => None,
+    };
+    if let Some((sandbox, _)) = &demo {
         settings.whatsapp_graph_url = sandbox.url();
     }
     let opened = open::all(&settings, true).await?;
@@ -33,8 +36,8 @@ pub(crate) async fn serve(mut settings: Settings, demo: bool) -> anyhow::Result<
         tokio::spawn(domain::events::run(opened.ledger.db().clone())),
         tokio::spawn(scheduler::run(opened.ledger.clone(), Duration::from_secs(1))),
     ];
-    if let Some(sandbox) = &sandbox {
-        let demo = Demo::seed(&settings, &opened.ledger, &opened.sealer).await?;
+    if let Some((sandbox, locale)) = &demo {
+        let demo = Demo::seed(&settings, &opened.ledger, &opened.sealer, *locale).await?;
         demo.connect(&sandbox.url(), &settings.public_url).await?;
         demo.introduce(&sandbox.url(), &settings);
     } else {
