@@ -12,7 +12,7 @@ pub mod auth;
 pub mod board;
 mod calls;
 pub mod contacts;
-mod deals;
+pub mod deals;
 pub mod engine;
 pub mod error;
 pub mod events;

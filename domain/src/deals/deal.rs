@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::{drag, position::LONGEST};
 use crate::{
     Error, Result,
     engine::Write,
@@ -36,7 +37,10 @@ pub(crate) fn resource() -> Resource {
         Field::text("lost_note", 2_000, Form::Lines, "What there is to say about that."),
         Field::new("tags", Kind::Tags, "Its tags; new ones are made."),
         Field::text("description", 10_000, Form::Lines, "What else there is to know."),
-        Field::line("position", 200, "Its place in its stage: a deal with a smaller text stands before.").default("m"),
+        Field::line("position", LONGEST, "Its place in its stage: a deal with a smaller text stands before.")
+            .required()
+            .by_rules()
+            .example("i00001"),
         Field::new("stage_entered_at", Kind::Time, "Since when it is in its stage.").required().by_rules(),
         Field::new("won_at", Kind::Time, "When it was won.").by_rules(),
         Field::new("lost_at", Kind::Time, "When it was lost.").by_rules(),
@@ -75,6 +79,11 @@ impl Rules for Deals {
                 return Err(Error::field("/stage_id", "invalid", "is a stage of another pipeline"));
             }
             change.after.insert("stage_entered_at".into(), now.clone());
+            // Where nobody dragged it, it stands last.
+            if !change.changes("position") {
+                let end = drag::end(write, change.reference("stage_id"), change.id).await?;
+                change.after.insert("position".into(), json!(end));
+            }
         }
         // Why it was lost is of no deal that isn't.
         if change.text("status") != Some("lost") {

@@ -167,7 +167,13 @@ pub async fn get(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, 
 }
 
 /// Narrows `select` to the records that are asked for.
-async fn matching(db: &Db, scope: &Scope, resource: &'static Resource, wanted: &Wanted, select: &mut SelectStatement) -> Result<()> {
+pub(crate) async fn matching(
+    db: &Db,
+    scope: &Scope,
+    resource: &'static Resource,
+    wanted: &Wanted,
+    select: &mut SelectStatement,
+) -> Result<()> {
     let target = Target { backend: db.backend(), scope };
     select.and_where(scope.within(resource, Act::View, ROW)?);
     let trashed = Resource::column(ROW, "deleted_at");

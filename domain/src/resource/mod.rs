@@ -14,7 +14,7 @@ pub mod field;
 pub mod filter;
 pub mod list;
 pub mod registry;
-mod related;
+pub(crate) mod related;
 pub mod rows;
 pub mod transact;
 pub mod value;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{Record, Resource, access::Act, field::Kind, rows, write};
 use crate::{Error, Result, Scope, engine::Write};
 
-async fn answered(write: Write<'_>, resource: &'static Resource, record: Record) -> Result<Record> {
+/// Commits, and answers with the record as the caller gets to see it.
+pub(crate) async fn answered(write: Write<'_>, resource: &'static Resource, record: Record) -> Result<Record> {
     let mut records = [record];
     rows::show(&**write, write.scope, resource, &[], &mut records).await?;
     let [record] = records;

@@ -73,12 +73,28 @@ pub async fn create(write: &Write<'_>, resource: &'static Resource, body: &Recor
 /// # Errors
 /// As [`create`]; [`Error::NotFound`]; [`Error::Changed`].
 pub async fn update(write: &Write<'_>, resource: &'static Resource, id: Uuid, body: &Record, version: Option<i64>) -> Result<Record> {
+    update_with(write, resource, id, body, Record::new(), version).await
+}
+
+/// [`update`], with what only the rules of the resource write.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn update_with(
+    write: &Write<'_>,
+    resource: &'static Resource,
+    id: Uuid,
+    body: &Record,
+    own: Record,
+    version: Option<i64>,
+) -> Result<Record> {
     let before = locked(write, resource, Act::Edit, id, version).await?;
     if before["deleted_at"] != Value::Null {
         return Err(Error::conflict("in_trash", format!("the {} is in the trash; restore it first", resource.name)));
     }
     let mut after = before.clone();
     after.extend(taken(write.scope, resource, Action::Update, body)?);
+    after.extend(own);
     let mut change = Change { action: Action::Update, id, before, after };
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change).await?;
@@ -312,7 +328,7 @@ async fn within(write: &Write<'_>, resource: &'static Resource, act: Act, id: Uu
 }
 
 /// The record, for this transaction alone.
-async fn locked(write: &Write<'_>, resource: &'static Resource, act: Act, id: Uuid, version: Option<i64>) -> Result<Record> {
+pub(crate) async fn locked(write: &Write<'_>, resource: &'static Resource, act: Act, id: Uuid, version: Option<i64>) -> Result<Record> {
     write.scope.may(resource, act)?;
     let Some(record) = load(write, resource, act, id, true).await? else {
         // One that may be seen is refused, one that may not be is not there.

@@ -1,0 +1,1 @@
+--pg alter table deals alter column position type text collate "default";

@@ -1,0 +1,2 @@
+-- Places on the board sort byte by byte, whatever language the database sorts in; `deals_board` follows.
+--pg alter table deals alter column position type text collate "C";
