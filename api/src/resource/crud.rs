@@ -189,7 +189,7 @@ struct Fields {
     data: Vec<FieldInfo>,
 }
 
-fn etag(record: &Record) -> String {
+pub(crate) fn etag(record: &Record) -> String {
     format!("\"{}\"", record.get("version").and_then(Value::as_i64).unwrap_or(0))
 }
 

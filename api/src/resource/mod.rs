@@ -21,6 +21,8 @@ use poem_openapi::{
 
 use crate::problem::{CONTENT_TYPE, Problem};
 use crud::Crud;
+pub(crate) use crud::etag;
+pub(crate) use schema::register;
 
 /// The operations of every resource.
 pub(crate) struct Resources {

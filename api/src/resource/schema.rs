@@ -71,7 +71,7 @@ placeholders! {
 }
 
 /// Registers the schemas of a resource.
-pub(super) fn register(resource: &'static Resource, registry: &mut Registry) {
+pub(crate) fn register(resource: &'static Resource, registry: &mut Registry) {
     for field in &resource.fields {
         if let Kind::Rows(rows) = field.kind {
             registry.schemas.insert(rows.schema.to_owned(), row(rows));

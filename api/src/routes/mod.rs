@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod conversations;
+mod deals;
 mod devices;
 pub(crate) mod health;
 mod jobs;
@@ -35,6 +36,7 @@ type All = (
     webhook::Webhook,
     statistics::Statistics,
     jobs::Jobs,
+    deals::Deals,
     Resources,
 );
 
@@ -52,6 +54,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         webhook::Webhook { intake: Intake::new(ledger.clone(), sealer.clone()) },
         statistics::Statistics { db: ledger.db().clone() },
         jobs::Jobs { ledger: ledger.clone() },
+        deals::Deals { ledger: ledger.clone() },
         Resources { ledger: ledger.clone() },
     )
 }

@@ -3,6 +3,7 @@
 mod access;
 mod board;
 mod conversations;
+mod deals;
 mod devices;
 mod events;
 mod files;
