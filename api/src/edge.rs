@@ -52,7 +52,16 @@ impl<E: Endpoint> Middleware<E> for Edge {
 
     fn transform(&self, inner: E) -> Edged<E> {
         let Self { ledger, guard, operations, max_body, uploads } = self;
-        Edged { inner, edge: Edge { ledger: ledger.clone(), guard: guard.clone(), operations: operations.clone(), max_body: *max_body, uploads: uploads.clone() } }
+        Edged {
+            inner,
+            edge: Edge {
+                ledger: ledger.clone(),
+                guard: guard.clone(),
+                operations: operations.clone(),
+                max_body: *max_body,
+                uploads: uploads.clone(),
+            },
+        }
     }
 }
 
@@ -115,7 +124,11 @@ impl<E: Endpoint> Edged<E> {
             let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
             self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require("messages:send").map_err(Failure)?;
             let Ok(_room) = self.edge.uploads.try_acquire() else {
-                let draft = Draft::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many files come at once; send it again in a moment");
+                let draft = Draft::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_requests",
+                    "too many files come at once; send it again in a moment",
+                );
                 return Ok(self.refuse(&request, Draft { retry_after: Some(2), ..draft }));
             };
             return match length(&request) {

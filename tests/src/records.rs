@@ -80,6 +80,7 @@ impl<'a> Maker<'a> {
                 let row = rows.fields.iter().map(|field| (field.name.to_owned(), plain(&field.kind, n)));
                 json!([row.collect::<Map<_, _>>()])
             }
+            Kind::Json => field.sample(), // its rules know what may be in it
             // An empty one now and then, where that may be.
             _ if n % 5 == 4 && !field.required => Value::Null,
             // In order of time, and never one before the other.

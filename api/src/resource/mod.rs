@@ -51,8 +51,10 @@ impl OpenApi for Resources {
             Crud { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             for (path, methods) in own {
                 let full = format!("{}{}", prefix(resource), path.trim_end_matches('/'));
-                let kept = methods.into_iter().filter(|(method, _)| has(resource, method, &path));
-                table.entry(full).or_default().extend(kept);
+                let kept: Vec<_> = methods.into_iter().filter(|(method, _)| has(resource, method, &path)).collect();
+                if !kept.is_empty() {
+                    table.entry(full).or_default().extend(kept);
+                }
             }
         }
     }

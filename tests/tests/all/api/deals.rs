@@ -178,6 +178,8 @@ on_both_databases! {
             assert_eq!(shop.written().await, before, "it is there already");
         }
         assert_eq!(shop.names(1).await, [] as [&str; 0]);
+        let listed = shop.get("/api/deals?sort=position&fields=name").await;
+        assert_eq!(listed["data"].as_array().unwrap().iter().map(|deal| &deal["name"]).collect::<Vec<_>>(), ["d", "x", "b", "a", "c"], "lists agree");
 
         // Into another stage: since now, with its time in the one before.
         let history = shop.get(&format!("/api/deals/{elsewhere}/stages")).await["data"].clone();

@@ -95,7 +95,8 @@ async fn ask(app: &TestApp, who: Option<&Person>, operation: &Operation, known: 
     }
     if operation.form {
         let file = reqwest::multipart::Part::bytes(b"GIF89a".to_vec()).file_name("a.gif").mime_str("image/gif").unwrap();
-        request = request.multipart(reqwest::multipart::Form::new().part("file", file).text("device_id", known["/api/whatsapp/devices"].clone()));
+        request =
+            request.multipart(reqwest::multipart::Form::new().part("file", file).text("device_id", known["/api/whatsapp/devices"].clone()));
     }
     app.send(request).await
 }

@@ -27,7 +27,8 @@ async fn contact(app: &TestApp, ana: &Person, name: &str, owner: &Person) -> Str
 }
 
 fn names(page: &Answer) -> Vec<String> {
-    let mut names: Vec<_> = page.json["data"].as_array().unwrap().iter().map(|one| one["first_name"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<_> =
+        page.json["data"].as_array().unwrap().iter().map(|one| one["first_name"].as_str().unwrap().to_owned()).collect();
     names.sort_unstable();
     names
 }
