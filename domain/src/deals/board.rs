@@ -11,7 +11,7 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{deals, sums};
+use super::{deals, is_open, sums};
 use crate::{
     Error, Result, Scope,
     page::{Page, Paging},
@@ -204,7 +204,7 @@ pub(super) async fn stages(db: &Db, scope: &Scope, column: &'static str, is: Uui
 async fn open(db: &Db, scope: &Scope, Found { filter, q }: Found) -> Result<(&'static Resource, SelectStatement)> {
     let deals = deals(scope, &["pipeline_id", "stage_id", "status", "position"])?;
     let mut select = Query::select();
-    select.from_as("deals", ROW).and_where(Resource::column(ROW, "status").eq("open"));
+    select.from_as("deals", ROW).and_where(is_open());
     list::matching(db, scope, deals, &Wanted { filter, q, ..Wanted::default() }, &mut select).await?;
     Ok((deals, select))
 }

@@ -9,7 +9,10 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::position::{between, spread};
+use super::{
+    is_open,
+    position::{between, spread},
+};
 use crate::{
     Error, Result, Scope,
     engine::Write,
@@ -137,7 +140,7 @@ fn standing(write: &Write<'_>, stage: Uuid) -> SelectStatement {
         .expr_as(Resource::column(ROW, "id"), "id")
         .and_where(Resource::of(ROW, write.scope.tenant.0))
         .and_where(Resource::column(ROW, "stage_id").eq(stage))
-        .and_where(Resource::column(ROW, "status").eq("open"))
+        .and_where(is_open())
         .and_where(Resource::column(ROW, "deleted_at").is_null())
         .to_owned()
 }
