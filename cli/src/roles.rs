@@ -9,7 +9,11 @@ use poem::{
     Server,
     listener::{Acceptor, Listener, TcpListener},
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
 
 use crate::{
     args,
@@ -29,8 +33,9 @@ pub(crate) async fn serve(mut settings: Settings, demo: Option<args::Locale>) ->
     if let Some((sandbox, _)) = &demo {
         settings.whatsapp_graph_url = sandbox.url();
     }
-    let opened = open::all(&settings, true).await?;
-    let server = listen(&settings, &opened).await?;
+    let stop = Stop::hear()?;
+    let Some(opened) = stop.unless_told(open::all(&settings, true)).await? else { return Ok(()) };
+    let server = listen(&settings, &opened, &stop).await?;
     let runtime = work(&settings, &opened, Options::default())?;
     let background = [
         tokio::spawn(domain::events::run(opened.ledger.db().clone())),
@@ -51,8 +56,9 @@ pub(crate) async fn serve(mut settings: Settings, demo: Option<args::Locale>) ->
 
 /// The HTTP API alone.
 pub(crate) async fn api(settings: Settings) -> anyhow::Result<()> {
-    let opened = open::all(&settings, false).await?;
-    let server = listen(&settings, &opened).await?;
+    let stop = Stop::hear()?;
+    let Some(opened) = stop.unless_told(open::all(&settings, false)).await? else { return Ok(()) };
+    let server = listen(&settings, &opened, &stop).await?;
     tracing::info!("the API is at {}", settings.public_url);
     until_stopped(server).await
 }
@@ -66,11 +72,12 @@ pub(crate) async fn worker(settings: Settings, worker: args::Worker) -> anyhow::
     if let Some(unknown) = queues.iter().find(|name| !jobs::queue::ALL.contains(&name.as_str())) {
         bail!("there is no queue {unknown}; there are {}", jobs::queue::ALL.join(", "));
     }
-    let opened = open::all(&settings, false).await?;
+    let stop = Stop::hear()?;
+    let Some(opened) = stop.unless_told(open::all(&settings, false)).await? else { return Ok(()) };
     let runtime = work(&settings, &opened, Options { queues, concurrency: worker.concurrency.into(), ..Options::default() })?;
     let events = tokio::spawn(domain::events::run(opened.ledger.db().clone()));
     tracing::info!(name = runtime.name(), "the worker runs");
-    stopped().await?;
+    stop.told().await;
     events.abort();
     runtime.stop(DRAIN).await;
     Ok(())
@@ -78,10 +85,11 @@ pub(crate) async fn worker(settings: Settings, worker: args::Worker) -> anyhow::
 
 /// The scheduler alone.
 pub(crate) async fn scheduler(settings: Settings) -> anyhow::Result<()> {
-    let opened = open::all(&settings, false).await?;
+    let stop = Stop::hear()?;
+    let Some(opened) = stop.unless_told(open::all(&settings, false)).await? else { return Ok(()) };
     tracing::info!("the scheduler runs");
     let running = tokio::spawn(scheduler::run(opened.ledger, Duration::from_secs(1)));
-    stopped().await?;
+    stop.told().await;
     running.abort(); // an occurrence half taken is rolled back
     Ok(())
 }
@@ -103,7 +111,7 @@ fn work(settings: &Settings, opened: &Opened, options: Options) -> anyhow::Resul
 }
 
 /// Starts to listen; the server ends, drained, when the process is told to stop.
-async fn listen(settings: &Settings, opened: &Opened) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
     let app = api::app(api::Parts {
         ledger: opened.ledger.clone(),
         transport: opened.transport.clone(),
@@ -117,11 +125,8 @@ async fn listen(settings: &Settings, opened: &Opened) -> anyhow::Result<JoinHand
     let acceptor = TcpListener::bind(settings.bind).into_acceptor().await;
     let acceptor = acceptor.with_context(|| format!("can't listen on {}; another program may do so: set SOMO_BIND", settings.bind))?;
     tracing::debug!(addresses = acceptor.local_addr().len(), "listening");
-    let end = async {
-        if let Err(error) = stopped().await {
-            tracing::error!("signals can't be heard: {error:#}");
-        }
-    };
+    let stop = stop.clone();
+    let end = async move { stop.told().await };
     Ok(tokio::spawn(Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(app, end, Some(DRAIN))))
 }
 
@@ -129,15 +134,37 @@ async fn until_stopped(server: JoinHandle<std::io::Result<()>>) -> anyhow::Resul
     server.await.context("the server panicked")?.context("the server ended")
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(crate) async fn stopped() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Whether the process was told to stop, by SIGTERM or SIGINT. Heard from the start: a process that is told while it opens its
+/// database ends as well as one that works.
+#[derive(Clone)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Begins to listen.
+    pub(crate) fn hear() -> anyhow::Result<Self> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (told, hears) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+            _ = told.send(true); // nobody asks any more: the process is ending
+        });
+        Ok(Self(hears))
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    /// Waits for it.
+    pub(crate) async fn told(&self) {
+        _ = self.0.clone().wait_for(|told| *told).await; // an error: the runtime is ending
+    }
+
+    /// What comes of `work`; nothing if the process is told to stop before.
+    async fn unless_told<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
+        tokio::select! {
+            () = self.told() => Ok(None),
+            done = work => done.map(Some),
+        }
+    }
 }

@@ -10,5 +10,6 @@ pub(crate) async fn run(options: args::Sandbox) -> anyhow::Result<()> {
     }
     let sandbox = sandbox::start(Options { bind, webhook, app_secret, auto_reply, ..Options::default() }).await?;
     tracing::info!("the sandbox is at {}, its phone at {}/phone", sandbox.url(), sandbox.url());
-    roles::stopped().await
+    roles::Stop::hear()?.told().await;
+    Ok(())
 }
