@@ -12,181 +12,23 @@ use domain::{
 };
 use jobs::Ledger;
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    OpenApi,
     param::{Header, Path, Query},
     payload::Json,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::schema::{Create, Page, Shown, Update};
+use super::{
+    answers::{CountWanted, FieldInfo, Fields, Gone, ListQuery, Made, Read, Saved, TagChange, TrashedWanted, Upserted},
+    schema::{Create, Page, Shown, Update},
+};
 use crate::{guard::Caller, paging, problem::Answer, routes::EventPage};
 
 /// The operations of one resource.
 pub(super) struct Crud {
     pub(super) ledger: Ledger,
     pub(super) resource: &'static Resource,
-}
-
-#[derive(ApiResponse)]
-enum Read {
-    /// It.
-    #[oai(status = 200)]
-    Found(
-        Json<Shown>,
-        /// Its version, to be sent as If-Match with a change.
-        #[oai(header = "ETag")]
-        String,
-    ),
-    /// It is still the one that If-None-Match names.
-    #[oai(status = 304)]
-    Same,
-}
-
-#[derive(ApiResponse)]
-enum Saved {
-    /// It, as it is now.
-    #[oai(status = 200)]
-    Saved(
-        Json<Shown>,
-        /// Its version; a repeated answer to an Idempotency-Key lacks it.
-        #[oai(header = "ETag")]
-        Option<String>,
-    ),
-}
-
-#[derive(ApiResponse)]
-enum Made {
-    /// The new one.
-    #[oai(status = 201)]
-    Made(
-        Json<Shown>,
-        /// Its version; a repeated answer to an Idempotency-Key lacks it.
-        #[oai(header = "ETag")]
-        Option<String>,
-    ),
-}
-
-#[derive(ApiResponse)]
-enum Upserted {
-    /// There was one, and it was changed.
-    #[oai(status = 200)]
-    Changed(
-        Json<Shown>,
-        /// Its version; a repeated answer to an Idempotency-Key lacks it.
-        #[oai(header = "ETag")]
-        Option<String>,
-    ),
-    /// There was none, and it was made.
-    #[oai(status = 201)]
-    Made(
-        Json<Shown>,
-        /// Its version; a repeated answer to an Idempotency-Key lacks it.
-        #[oai(header = "ETag")]
-        Option<String>,
-    ),
-}
-
-#[derive(ApiResponse)]
-enum Gone {
-    /// It is in the trash, or gone.
-    #[oai(status = 204)]
-    Gone,
-}
-
-/// Whether records in the trash are wanted.
-#[derive(Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case")]
-enum TrashedWanted {
-    /// Too.
-    With,
-    /// Nothing else.
-    Only,
-}
-
-/// Whether all records are counted.
-#[derive(Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case")]
-enum CountWanted {
-    /// No.
-    None,
-    /// As the database guesses.
-    Estimate,
-    /// One by one.
-    Exact,
-}
-
-/// What part of a list is wanted.
-#[derive(Object)]
-struct ListQuery {
-    /// A filter: a comparison `{"field","op","value"}`, or several under `and` or `or`.
-    filter: Option<Value>,
-    /// Words that have to be in the searched fields, without case and accents.
-    #[oai(validator(max_length = 200))]
-    q: Option<String>,
-    /// The order: fields with commas between them, a minus for the other way.
-    #[oai(validator(max_length = 200))]
-    sort: Option<String>,
-    /// Relations whose records are wanted with each.
-    #[oai(validator(max_items = 10))]
-    include: Option<Vec<String>>,
-    /// Only these fields; left out or empty: all.
-    #[oai(validator(max_items = 100))]
-    fields: Option<Vec<String>>,
-    /// Records in the trash.
-    trashed: Option<TrashedWanted>,
-    /// Whether to count.
-    count: Option<CountWanted>,
-    /// How many, 1 to 200; 25 when it is left out.
-    #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
-    limit: Option<u64>,
-    /// Where the page before ended.
-    #[oai(validator(max_length = 10000))]
-    cursor: Option<String>,
-}
-
-/// Which tags come and go.
-#[derive(Object)]
-struct TagChange {
-    /// Tags to put on; new ones are made.
-    #[oai(validator(max_items = 100))]
-    add: Option<Vec<String>>,
-    /// Tags to take off.
-    #[oai(validator(max_items = 100))]
-    remove: Option<Vec<String>>,
-}
-
-/// A field of a resource.
-#[derive(Object)]
-struct FieldInfo {
-    /// Its name.
-    name: String,
-    /// What it means.
-    description: String,
-    /// What it holds: `text`, `integer`, `decimal`, `boolean`, `date`, `time`, `choice`, `reference`, `references`, `rows`,
-    /// `tags` or `json`.
-    kind: String,
-    /// Which resource it leads to.
-    #[oai(skip_serializing_if_is_none)]
-    to: Option<String>,
-    /// What there is to choose from.
-    #[oai(skip_serializing_if_is_none)]
-    choices: Option<Vec<String>>,
-    /// Whether a record can't be without it.
-    required: bool,
-    /// Whether it can be written: `always`, `once` (when a record is made) or `never`.
-    writable: String,
-    /// Whether a list can be in its order.
-    sortable: bool,
-    /// The operators with which it can be compared.
-    operators: Vec<String>,
-}
-
-/// The fields of a resource.
-#[derive(Object)]
-struct Fields {
-    /// In the order in which records have them.
-    data: Vec<FieldInfo>,
 }
 
 pub(crate) fn etag(record: &Record) -> String {
