@@ -34,7 +34,11 @@ struct Roles;
 
 #[async_trait::async_trait]
 impl Rules for Roles {
-    async fn check(&self, _write: &Write<'_>, change: &mut Change) -> Result<()> {
+    async fn check(&self, write: &Write<'_>, change: &mut Change) -> Result<()> {
+        // Whoever could write roles could allow themselves everything.
+        if write.scope.role != entities::Role::Admin {
+            return Err(Error::Forbidden("roles:edit"));
+        }
         if change.action.ends() {
             return Ok(());
         }

@@ -1,8 +1,16 @@
 //! Users as the others see them.
 
-use crate::resource::{
-    Resource,
-    field::{Field, Form, Kind},
+use entities::{Role, UserId, user as table};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter};
+use serde_json::json;
+
+use crate::{
+    Error, Result,
+    engine::Write,
+    resource::{
+        Change, Resource, Rules,
+        field::{Field, Form, Kind},
+    },
 };
 
 /// The resource.
@@ -24,5 +32,33 @@ pub(crate) fn resource() -> Resource {
     ];
     let resource = Resource::new("user", "users", "User", "Somebody who works here.", fields);
     let many = vec![("contacts", "owner_id"), ("companies", "owner_id"), ("deals", "owner_id"), ("activities", "owner_id")];
-    Resource { owner: Some("id"), kept_by_admins: true, made: false, sort: "name", many, ..resource }
+    Resource { owner: Some("id"), kept_by_admins: true, made: false, sort: "name", many, rules: &Users, ..resource }
+}
+
+struct Users;
+
+#[async_trait::async_trait]
+impl Rules for Users {
+    /// Whoever may edit users may not make themselves an admin by it, and somebody has to be one.
+    async fn check(&self, write: &Write<'_>, change: &mut Change) -> Result<()> {
+        if !change.changes("role") {
+            return Ok(());
+        }
+        if write.scope.role != Role::Admin {
+            return Err(Error::field("/role", "forbidden", "only admins say who is one of them, and who what else"));
+        }
+        if change.before["role"] == json!("admin") {
+            let others = table::Column::TenantId
+                .eq(write.scope.tenant)
+                .and(table::Column::Role.eq(Role::Admin))
+                .and(table::Column::DisabledAt.is_null())
+                .and(table::Column::Id.ne(UserId(change.id)));
+            // One at a time: two who step back at once would leave nobody.
+            crate::resource::related::alone(write, "admins").await?;
+            if table::Entity::find().filter(others).count(&***write).await? == 0 {
+                return Err(Error::field("/role", "invalid", "somebody has to be an admin; make another one first"));
+            }
+        }
+        Ok(())
+    }
 }

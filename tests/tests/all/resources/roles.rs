@@ -107,6 +107,22 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn nobody_makes_themselves_an_admin(kind: Kind) {
+        let (app, ana, rui, _) = team(kind, vec![(json!({ "users": { "view": "all", "edit": "all" }, "roles": { "view": "all" } }), json!({}))]).await;
+        let me = format!("/api/users/{}", rui.id);
+        app.patch(&rui, &me, json!({ "role": "admin" })).await.faults(&[("/role", "forbidden")]);
+        assert_eq!(app.patch(&rui, &me, json!({ "name": "Rui" })).await.is(200).json["role"], "member");
+        let role = app.get(&rui, "/api/roles").await.is(200).json["data"][0]["id"].as_str().unwrap().to_owned();
+        app.patch(&rui, &format!("/api/roles/{role}"), json!({ "grants": { "deals": { "view": "all" } } })).await.fails(403, "forbidden");
+        let grants = json!({ "name": "R", "grants": { "roles": { "edit": "all" } } });
+        app.post(&ana, "/api/roles", grants).await.faults(&[("/grants/roles/edit", "unknown_field")]);
+        // Somebody has to be one.
+        app.patch(&ana, &format!("/api/users/{}", ana.id), json!({ "role": "agent" })).await.faults(&[("/role", "invalid")]);
+        let _ = app.patch(&ana, &me, json!({ "role": "admin" })).await.is(200);
+        let _ = app.patch(&ana, &format!("/api/users/{}", ana.id), json!({ "role": "agent" })).await.is(200);
+        app.finish().await;
+    }
+
     async fn a_role_allows_only_what_there_is(kind: Kind) {
         let (app, ana, ..) = team(kind, Vec::new()).await;
         let role = |grants: Value, hidden: Value| json!({ "name": "R", "grants": grants, "hidden": hidden });
