@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use jobs::Ledger;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
-use crate::Result;
+use crate::{Result, resource::trash};
 
 /// Ingested deliveries are kept so long, for somebody who wonders what WhatsApp said.
 const INBOX: TimeDelta = TimeDelta::days(7);
@@ -14,6 +14,8 @@ const INBOX: TimeDelta = TimeDelta::days(7);
 const KEYS: TimeDelta = TimeDelta::hours(24);
 /// Sessions that ended are shown for so long.
 const SESSIONS: TimeDelta = TimeDelta::days(30);
+/// Records lie in the trash for so long.
+const TRASH: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -36,9 +38,11 @@ pub struct Purged {
     pub keys: u64,
     /// Sessions.
     pub sessions: u64,
+    /// Records in the trash.
+    pub records: u64,
 }
 
-/// Deletes finished jobs, ingested deliveries, old answers and old sessions, and what else nobody asks for any more.
+/// Deletes finished jobs, ingested deliveries, old answers and old sessions, what has lain in the trash for long, and what else nobody asks for any more.
 ///
 /// # Errors
 /// The database's; what was deleted before stays deleted.
@@ -59,6 +63,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
         inbox: delete(ledger, "whatsapp_inbox", "id", "processed_at", now - INBOX).await?,
         keys: delete(ledger, "idempotency_keys", "tenant_id, actor_id, key", "created_at", now - KEYS).await?,
         sessions: delete(ledger, "sessions", "id", "expires_at", now - SESSIONS).await?,
+        records: trash::empty(ledger, now - TRASH).await?,
     })
 }
 

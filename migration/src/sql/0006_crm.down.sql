@@ -1,4 +1,5 @@
 drop index contacts_newest;
+drop index contacts_trash;
 drop index contacts_owner;
 --pg alter table contacts drop constraint contacts_tenant_id_source_id_fkey;
 alter table contacts drop column job_title;

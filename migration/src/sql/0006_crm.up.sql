@@ -17,6 +17,7 @@ create table tags (
     unique (tenant_id, id)
 );
 create index tags_newest on tags (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index tags_trash on tags (deleted_at) where deleted_at is not null;
 create unique index tags_key on tags (tenant_id, key) where deleted_at is null;
 
 create table taggings (
@@ -40,6 +41,7 @@ create table sources (
     unique (tenant_id, id)
 );
 create index sources_newest on sources (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index sources_trash on sources (deleted_at) where deleted_at is not null;
 create unique index sources_name on sources (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table industries (
@@ -53,6 +55,7 @@ create table industries (
     unique (tenant_id, id)
 );
 create index industries_newest on industries (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index industries_trash on industries (deleted_at) where deleted_at is not null;
 create unique index industries_name on industries (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table lost_reasons (
@@ -66,6 +69,7 @@ create table lost_reasons (
     unique (tenant_id, id)
 );
 create index lost_reasons_newest on lost_reasons (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index lost_reasons_trash on lost_reasons (deleted_at) where deleted_at is not null;
 create unique index lost_reasons_name on lost_reasons (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table activity_types (
@@ -81,6 +85,7 @@ create table activity_types (
     unique (tenant_id, id)
 );
 create index activity_types_newest on activity_types (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index activity_types_trash on activity_types (deleted_at) where deleted_at is not null;
 create unique index activity_types_name on activity_types (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table call_outcomes (
@@ -95,6 +100,7 @@ create table call_outcomes (
     unique (tenant_id, id)
 );
 create index call_outcomes_newest on call_outcomes (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index call_outcomes_trash on call_outcomes (deleted_at) where deleted_at is not null;
 create unique index call_outcomes_name on call_outcomes (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table teams (
@@ -109,6 +115,7 @@ create table teams (
     unique (tenant_id, id)
 );
 create index teams_newest on teams (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index teams_trash on teams (deleted_at) where deleted_at is not null;
 create unique index teams_name on teams (tenant_id, {fold(name)}) where deleted_at is null;
 
 alter table users add column version bigint not null default 1;
@@ -130,6 +137,7 @@ create table roles (
     deleted_at {time},
     unique (tenant_id, id)
 );
+create index roles_trash on roles (deleted_at) where deleted_at is not null;
 create unique index roles_name on roles (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table user_roles (
@@ -185,6 +193,7 @@ create table companies (
     foreign key (tenant_id, parent_id) references companies (tenant_id, id)
 );
 create index companies_newest on companies (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index companies_trash on companies (deleted_at) where deleted_at is not null;
 create unique index companies_domain on companies (tenant_id, {fold(domain)}) where deleted_at is null;
 create index companies_industry_id on companies (tenant_id, industry_id) where industry_id is not null;
 create index companies_source_id on companies (tenant_id, source_id) where source_id is not null;
@@ -207,6 +216,7 @@ alter table contacts add column postal_code text;
 alter table contacts add column country text;
 --pg alter table contacts add foreign key (tenant_id, source_id) references sources (tenant_id, id);
 create index contacts_newest on contacts (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index contacts_trash on contacts (deleted_at) where deleted_at is not null;
 create index contacts_owner on contacts (tenant_id, owner_id);
 
 create table contact_companies (
@@ -231,6 +241,7 @@ create table pipelines (
     unique (tenant_id, id)
 );
 create index pipelines_newest on pipelines (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index pipelines_trash on pipelines (deleted_at) where deleted_at is not null;
 create unique index pipelines_name on pipelines (tenant_id, {fold(name)}) where deleted_at is null;
 
 create table stages (
@@ -249,6 +260,7 @@ create table stages (
     foreign key (tenant_id, pipeline_id) references pipelines (tenant_id, id)
 );
 create index stages_newest on stages (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index stages_trash on stages (deleted_at) where deleted_at is not null;
 create index stages_pipeline_id on stages (tenant_id, pipeline_id) where pipeline_id is not null;
 
 -- `amount` is in hundredths; `position` sorts the deals of a stage.
@@ -286,6 +298,7 @@ create table deals (
     foreign key (tenant_id, lost_reason_id) references lost_reasons (tenant_id, id)
 );
 create index deals_newest on deals (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index deals_trash on deals (deleted_at) where deleted_at is not null;
 create index deals_pipeline_id on deals (tenant_id, pipeline_id) where pipeline_id is not null;
 create index deals_stage_id on deals (tenant_id, stage_id) where stage_id is not null;
 create index deals_owner_id on deals (tenant_id, owner_id) where owner_id is not null;
@@ -339,6 +352,7 @@ create table activities (
     foreign key (tenant_id, owner_id) references users (tenant_id, id)
 );
 create index activities_newest on activities (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index activities_trash on activities (deleted_at) where deleted_at is not null;
 create index activities_type_id on activities (tenant_id, type_id) where type_id is not null;
 create index activities_owner_id on activities (tenant_id, owner_id) where owner_id is not null;
 create index activities_due on activities (tenant_id, due_at, id) where deleted_at is null;
@@ -396,6 +410,7 @@ create table notes (
     foreign key (tenant_id, owner_id) references users (tenant_id, id)
 );
 create index notes_newest on notes (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index notes_trash on notes (deleted_at) where deleted_at is not null;
 create index notes_owner_id on notes (tenant_id, owner_id) where owner_id is not null;
 
 create table note_contacts (
@@ -447,6 +462,7 @@ create table calls (
     foreign key (tenant_id, owner_id) references users (tenant_id, id)
 );
 create index calls_newest on calls (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index calls_trash on calls (deleted_at) where deleted_at is not null;
 create index calls_outcome_id on calls (tenant_id, outcome_id) where outcome_id is not null;
 create index calls_owner_id on calls (tenant_id, owner_id) where owner_id is not null;
 
@@ -500,4 +516,5 @@ create table products (
     unique (tenant_id, id)
 );
 create index products_newest on products (tenant_id, created_at desc, id desc) where deleted_at is null;
+create index products_trash on products (deleted_at) where deleted_at is not null;
 create unique index products_sku on products (tenant_id, {fold(sku)}) where deleted_at is null;

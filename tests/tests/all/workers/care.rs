@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use domain::{
+    engine::Write,
     entities::{DeviceId, DeviceStatus, whatsapp_device},
     payloads::{CheckDevices, Purge, RollUpStatistics, SendMail},
+    resource::{registry, write},
+    scope::{Actor, Scope},
     whatsapp::statistics::{self, Period},
 };
 use jobs::{
@@ -155,9 +158,31 @@ on_both_databases! {
             world.execute(&format!("insert into sessions (id, tenant_id, user_id, refresh_hash, expires_at) values ({id}, {tenant}, {user}, '{name}', '{at}')")).await;
             world.execute(&format!("insert into idempotency_keys (tenant_id, actor_id, key, fingerprint, locked_until, created_at) values ({tenant}, {user}, '{name}', 'f', '{at}', '{at}')")).await;
         }
+        // In the trash for long, and not so long; and one that another record needs.
+        let scope = Scope::system(world.tenant, Actor::System);
+        let write = Write::begin(&world.ledger, &scope).await.unwrap();
+        let mut ids = Vec::new();
+        for (topic, body) in [
+            ("sources", json!({ "name": "Gone" })),
+            ("sources", json!({ "name": "Going" })),
+            ("sources", json!({ "name": "Needed" })),
+        ] {
+            let record = write::create(&write, registry::named(topic), body.as_object().unwrap()).await.unwrap();
+            ids.push(record["id"].as_str().unwrap().parse::<Uuid>().unwrap());
+        }
+        let company = json!({ "name": "Acme", "source_id": ids[2] });
+        write::create(&write, registry::named("companies"), company.as_object().unwrap()).await.unwrap();
+        for id in &ids {
+            write::trash(&write, registry::named("sources"), *id, None).await.unwrap();
+        }
+        write.commit(()).await.unwrap();
+        for id in [ids[0], ids[2]] {
+            world.execute(&format!("update sources set deleted_at = '{old}' where id = {}", literal(&world, id))).await;
+        }
         let before = (count(&world, "jobs").await, count(&world, "whatsapp_inbox").await);
         ask(&world, &Purge {}).await;
         assert_eq!((count(&world, "jobs").await, count(&world, "whatsapp_inbox").await), (before.0 - 1 + 1, before.1 - 1), "the purge itself is a job");
+        assert_eq!((count(&world, "sources where name = 'Gone'").await, count(&world, "sources").await), (0, 2));
         assert_eq!((count(&world, "sessions where refresh_hash = 'new'").await, count(&world, "sessions").await), (1, 1));
         assert_eq!((count(&world, "idempotency_keys where key = 'new'").await, count(&world, "idempotency_keys").await), (1, 1));
         assert_eq!(world.run(MAINTENANCE).await, 0);
