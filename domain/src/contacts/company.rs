@@ -30,7 +30,14 @@ pub(crate) fn resource() -> Resource {
     fields.extend(address());
     fields.push(Field::new("next_activity_at", Kind::Time, "When its next activity is due.").by_rules());
     let resource = Resource::new("company", "companies", "Company", "A company.", fields);
-    Resource { owner: Some("owner_id"), many: vec![("deals", "company_id")], rules: &Companies, ..resource }
+    let many = vec![
+        ("contacts", "company_ids"),
+        ("deals", "company_id"),
+        ("activities", "company_ids"),
+        ("notes", "company_ids"),
+        ("calls", "company_ids"),
+    ];
+    Resource { owner: Some("owner_id"), many, rules: &Companies, ..resource }
 }
 
 struct Companies;

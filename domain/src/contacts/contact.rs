@@ -59,7 +59,8 @@ pub(crate) fn resource() -> Resource {
         Field::new("next_activity_at", Kind::Time, "When their next activity is due.").by_rules(),
     ]);
     let resource = Resource::new("contact", "contacts", "Contact", "A person outside.", fields);
-    Resource { label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, ..resource }
+    let many = vec![("deals", "contact_ids"), ("activities", "contact_ids"), ("notes", "contact_ids"), ("calls", "contact_ids")];
+    Resource { many, label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, ..resource }
 }
 
 struct Contacts;

@@ -6,20 +6,18 @@ pub(crate) mod industry;
 pub(crate) mod source;
 
 use chrono::Utc;
-use entities::{ContactId, TenantId, contact as table, contact_identity, contact_phone};
-use jobs::{NewJob, Tx};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, Statement, prelude::Expr,
-    sea_query::OnConflict,
-};
+use entities::{ContactId, contact_identity};
+use jobs::NewJob;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::OnConflict};
 use serde_json::json;
 use uuid::Uuid;
 use whatsapp::phone;
 
 use crate::{
     Result,
-    engine::{Event, Write},
+    engine::Write,
     payloads::SyncContact,
+    resource::{access::Act, registry, related, rows, write},
 };
 
 /// The contact known to WhatsApp as `wa_id`: matched by any spelling of the number, made when there is none.
@@ -30,7 +28,8 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     let tenant = write.scope.tenant;
     let number = phone::canonical(wa_id);
     let key = number.clone().unwrap_or_else(|| wa_id.to_owned());
-    alone(write, tenant, &key).await?;
+    // One at a time for each name, so that two first messages make one contact.
+    related::alone(write, &format!("contact={key}")).await?;
     let of = |kind: &str, values: Vec<String>| {
         contact_identity::Column::TenantId
             .eq(tenant)
@@ -46,38 +45,22 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
         identify(write, known.contact_id, "wa_id", wa_id).await?;
         return Ok(known.contact_id);
     }
-    let id = ContactId::new();
-    let shown = profile_name.map(str::trim).filter(|name| !name.is_empty());
-    let name = shown.map_or_else(|| number.as_ref().map_or_else(|| wa_id.to_owned(), |number| format!("+{number}")), str::to_owned);
-    let (first, last) = name.split_once(' ').map_or((name.as_str(), None), |(first, last)| (first, Some(last.trim().to_owned())));
-    let row = table::ActiveModel {
-        id: Set(id),
-        tenant_id: Set(tenant),
-        first_name: Set(first.to_owned()),
-        last_name: Set(last),
-        origin: Set("whatsapp".into()),
-        created_at: Set(Utc::now()),
-        updated_at: Set(Utc::now()),
-        ..Default::default()
-    };
-    table::Entity::insert(row).exec_without_returning(&***write).await?;
+    // What WhatsApp calls them may be anything.
+    let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(120).collect::<String>().trim().to_owned();
+    let shown = profile_name.map(plain).filter(|name| !name.is_empty());
+    let name = shown.unwrap_or_else(|| number.as_ref().map_or_else(|| wa_id.to_owned(), |number| format!("+{number}")));
+    let (first, last) = name.split_once(' ').map_or((name.as_str(), None), |(first, last)| (first, Some(plain(last))));
+    let body = [("first_name", json!(first)), ("last_name", json!(last)), ("owner_id", json!(null))];
+    let own = [("origin".to_owned(), json!("whatsapp"))];
+    let body = body.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let record = write::create_with(write, registry::named("contacts"), &body, own.into_iter().collect()).await?;
+    let id = ContactId(rows::id_of(&record));
     identify(write, id, "wa_id", wa_id).await?;
     if let Some(number) = &number {
         identify(write, id, "phone", number).await?;
     }
-    write.record(Event { topic: "contacts", subject_id: id.0, action: "created", data: json!({ "source": "whatsapp" }) }).await?;
     write.enqueue(NewJob::new(tenant.0, &SyncContact { contact_id: id }).unique_key(format!("sync:{id}"))).await?;
     Ok(id)
-}
-
-/// One at a time for each name, so that two first messages make one contact. SQLite's writer is alone anyway.
-async fn alone(tx: &Tx, tenant: TenantId, key: &str) -> Result<()> {
-    if tx.get_database_backend() == DbBackend::Postgres {
-        let lock = "select pg_advisory_xact_lock(hashtextextended($1, 7203))";
-        let name = format!("contact:{tenant}:{key}");
-        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, lock, [name.into()])).await?;
-    }
-    Ok(())
 }
 
 /// A name that a contact is no longer known by.
@@ -103,35 +86,23 @@ async fn identify(write: &Write<'_>, contact: ContactId, kind: &str, value: &str
     Ok(())
 }
 
-/// Completes a contact from its identities: each number it is known by is among its phones.
+/// Completes a contact from its identities: each number it is known by is among its phones. One in the trash stays as it is.
 ///
 /// # Errors
 /// The database's.
 pub async fn sync(write: &Write<'_>, id: ContactId) -> Result<()> {
-    let tenant = write.scope.tenant;
-    let own = contact_identity::Column::TenantId.eq(tenant).and(contact_identity::Column::ContactId.eq(id));
+    let contacts = registry::named("contacts");
+    let found = write::load(write, contacts, Act::Edit, id.0, true).await?;
+    let Some(record) = found.filter(|record| record["deleted_at"] == json!(null)) else { return Ok(()) };
+    let own = contact_identity::Column::TenantId.eq(write.scope.tenant).and(contact_identity::Column::ContactId.eq(id));
     let numbers = contact_identity::Entity::find().filter(own.and(contact_identity::Column::Kind.eq("phone"))).all(&***write).await?;
-    for identity in numbers {
-        let row = contact_phone::ActiveModel {
-            id: Set(Uuid::now_v7()),
-            tenant_id: Set(tenant),
-            contact_id: Set(id),
-            number: Set(format!("+{}", identity.value)),
-            kind: Set("mobile".into()),
-        };
-        let columns = [contact_phone::Column::TenantId, contact_phone::Column::ContactId, contact_phone::Column::Number];
-        let once = OnConflict::columns(columns).do_nothing().to_owned();
-        let new = contact_phone::Entity::insert(row).on_conflict(once).exec_without_returning(&***write).await?;
-        if new == 1 {
-            let touched = table::Column::TenantId.eq(tenant).and(table::Column::Id.eq(id));
-            table::Entity::update_many()
-                .col_expr(table::Column::UpdatedAt, Expr::value(Utc::now()))
-                .col_expr(table::Column::Version, Expr::col(table::Column::Version).add(1))
-                .filter(touched)
-                .exec(&***write)
-                .await?;
-            write.record(Event { topic: "contacts", subject_id: id.0, action: "updated", data: json!({ "phones": 1 }) }).await?;
+    let mut phones = record["phones"].as_array().cloned().unwrap_or_default();
+    for number in numbers.into_iter().map(|identity| format!("+{}", identity.value)) {
+        if phones.iter().all(|phone| phone["number"] != json!(number)) {
+            phones.push(json!({ "number": number }));
         }
     }
+    let body = [("phones".to_owned(), json!(phones))].into_iter().collect();
+    write::update(write, contacts, id.0, &body, None).await?;
     Ok(())
 }

@@ -47,7 +47,8 @@ pub(crate) fn resource() -> Resource {
         Field::new("next_activity_at", Kind::Time, "When its next activity is due.").by_rules(),
     ];
     let resource = Resource::new("deal", "deals", "Deal", "Something that may be sold to somebody.", fields);
-    Resource { owner: Some("owner_id"), rules: &Deals, ..resource }
+    let many = vec![("activities", "deal_ids"), ("notes", "deal_ids"), ("calls", "deal_ids")];
+    Resource { many, owner: Some("owner_id"), rules: &Deals, ..resource }
 }
 
 struct Deals;

@@ -15,7 +15,7 @@ use super::{
     Record, Resource,
     access::Act,
     field::{Field, Kind},
-    filter::{Asker, Filter, Place, Test, What, sql::Target},
+    filter::{Asker, Filter, Leaf, Place, Test, What, sql::Target},
     rows::{self, ROW},
     value,
 };
@@ -196,7 +196,7 @@ pub(crate) async fn matching(
 /// Whether one of the searched fields has the word in it.
 fn mentions(resource: &'static Resource, word: &str, target: Target<'_>) -> Result<Expr> {
     let test = Test::Like { text: value::fold(word), before: true, after: true };
-    let leaf = |what| Filter::Leaf { place: Place { hop: None, what }, test: test.clone(), not: false };
+    let leaf = |what| Filter::Leaf(Box::new(Leaf { place: Place { hop: None, what }, test: test.clone(), not: false }));
     let searched = resource.fields.iter().filter(|field| field.searched && !target.scope.hides(resource, field.name));
     let parts = searched.map(|field| match field.kind {
         Kind::Rows(rows) => leaf(What::Row(field, rows, &rows.fields[0])),

@@ -17,6 +17,7 @@ pub mod registry;
 pub(crate) mod related;
 pub mod rows;
 pub mod transact;
+pub mod trash;
 pub mod value;
 pub mod write;
 

@@ -51,3 +51,28 @@ pub fn find(topic: &str) -> Option<&'static Resource> {
 pub fn named(topic: &str) -> &'static Resource {
     find(topic).unwrap_or_else(|| panic!("no resource is called {topic}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::field::Kind;
+
+    #[test]
+    fn whatever_resources_name_is_there() {
+        for resource in all() {
+            for field in &resource.fields {
+                if let Kind::Reference { to } | Kind::References { to, .. } = field.kind {
+                    assert!(find(to).is_some(), "{}.{} leads to {to}", resource.topic, field.name);
+                }
+            }
+            for (topic, name) in &resource.many {
+                let field = named(topic).field(name).unwrap_or_else(|| panic!("{topic} have no {name}"));
+                let leads = matches!(field.kind, Kind::Reference { to } | Kind::References { to, .. } if to == resource.topic);
+                assert!(leads, "{topic}.{name} does not lead to {}", resource.topic);
+            }
+            for name in resource.label.iter().chain(&resource.owner) {
+                assert!(resource.field(name).is_some(), "{} have no {name}", resource.topic);
+            }
+        }
+    }
+}

@@ -28,8 +28,17 @@ use crate::{
 /// [`Error::Forbidden`]; [`Error::Invalid`] names every field that can't be taken; what the resource's rules say; the
 /// database's.
 pub async fn create(write: &Write<'_>, resource: &'static Resource, body: &Record) -> Result<Record> {
+    create_with(write, resource, body, Record::new()).await
+}
+
+/// [`create`], with what only the rules of the resource write.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, body: &Record, own: Record) -> Result<Record> {
     write.scope.may(resource, Act::Create)?;
     let mut after = taken(write.scope, resource, Action::Create, body)?;
+    after.extend(own);
     let id = Uuid::now_v7();
     let now = value::now();
     for field in &resource.fields {
@@ -314,7 +323,7 @@ async fn owner_of(
     Ok(row.map(|row| row.try_get("", "id")).transpose()?)
 }
 
-pub(super) async fn load(write: &Write<'_>, resource: &'static Resource, act: Act, id: Uuid, lock: bool) -> Result<Option<Record>> {
+pub(crate) async fn load(write: &Write<'_>, resource: &'static Resource, act: Act, id: Uuid, lock: bool) -> Result<Option<Record>> {
     let mut select = rows::select(resource);
     select.and_where(write.scope.within(resource, act, ROW)?).and_where(Resource::column(ROW, "id").eq(id));
     if lock && write.get_database_backend() == db::DbBackend::Postgres {

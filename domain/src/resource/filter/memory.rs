@@ -24,7 +24,7 @@ impl Filter {
         match self {
             Self::And(parts) => parts.iter().all(|part| part.holds(seen)),
             Self::Or(parts) => parts.iter().any(|part| part.holds(seen)),
-            Self::Leaf { place, test, not } => holds(place, test, seen) != *not,
+            Self::Leaf(leaf) => holds(&leaf.place, &leaf.test, seen) != leaf.not,
         }
     }
 }

@@ -37,15 +37,19 @@ pub enum Filter {
     And(Vec<Filter>),
     /// One of these.
     Or(Vec<Filter>),
-    /// A comparison, or its opposite.
-    Leaf {
-        /// What is compared.
-        place: Place,
-        /// With what.
-        test: Test,
-        /// Whether it must not hold.
-        not: bool,
-    },
+    /// A comparison.
+    Leaf(Box<Leaf>),
+}
+
+/// A comparison, or its opposite.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// What is compared.
+    pub place: Place,
+    /// With what.
+    pub test: Test,
+    /// Whether it must not hold.
+    pub not: bool,
 }
 
 /// What a comparison looks at.
@@ -75,6 +79,15 @@ pub enum By {
     Ours(&'static str),
     /// That field of theirs is our id.
     Theirs(&'static str),
+    /// A table joins the two.
+    Joined {
+        /// Its name.
+        table: &'static str,
+        /// Its column for us.
+        ours: &'static str,
+        /// Its column for them.
+        theirs: &'static str,
+    },
 }
 
 /// What a comparison looks at, in the record where it looks.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Asker, By, Filter, Hop, MAX_DEPTH, MAX_LEAVES, MAX_VALUES, Operand, Place, Test, What, dates, operators};
+use super::{Asker, By, Filter, Hop, Leaf, MAX_DEPTH, MAX_LEAVES, MAX_VALUES, Operand, Place, Test, What, dates, operators};
 use crate::{
     Error, Result, Scope,
     resource::{Resource, access::Act, field::Kind, registry, value},
@@ -23,8 +23,21 @@ impl Filter {
         if let Some((name, field, to)) = resource.relations().find(|(one, ..)| *one == name) {
             return Some(Hop { name, to: registry::named(to), by: By::Ours(field.name) });
         }
-        let (to, field) = resource.many.iter().find(|(to, _)| *to == name)?;
-        Some(Hop { name: to, to: registry::named(to), by: By::Theirs(field) })
+        // A list of theirs: `contact` for `contact_ids`.
+        for field in &resource.fields {
+            if let (Kind::References { to, table, own, other }, Some(name)) =
+                (&field.kind, field.name.strip_suffix("_ids").filter(|one| *one == name))
+            {
+                return Some(Hop { name, to: registry::named(to), by: By::Joined { table, ours: own, theirs: other } });
+            }
+        }
+        let (name, field) = *resource.many.iter().find(|(to, _)| *to == name)?;
+        let to = registry::named(name);
+        let by = match to.field(field)?.kind {
+            Kind::References { table, own, other, .. } => By::Joined { table, ours: other, theirs: own },
+            _ => By::Theirs(field),
+        };
+        Some(Hop { name, to, by })
     }
 }
 
@@ -76,7 +89,7 @@ impl Reader<'_> {
             return Err(Error::field(format!("{at}/op"), "invalid", message));
         }
         let (test, not) = self.test(kind, op, members.get("value"), &format!("{at}/value"))?;
-        Ok(Filter::Leaf { place, test, not })
+        Ok(Filter::Leaf(Box::new(Leaf { place, test, not })))
     }
 
     fn place(&self, path: &str, at: &str) -> Result<Place> {
@@ -95,7 +108,7 @@ impl Reader<'_> {
         }
         let resource = hop.map_or(self.resource, |hop| hop.to);
         let what = match path.split_once('.') {
-            None if path == "count" && hop.is_some_and(|hop| matches!(hop.by, By::Theirs(_))) => What::Count,
+            None if path == "count" && hop.is_some_and(|hop| !matches!(hop.by, By::Ours(_))) => What::Count,
             None => What::Field(resource.field(path).ok_or_else(unknown)?),
             Some((name, part)) => {
                 let field = resource.field(name).ok_or_else(unknown)?;

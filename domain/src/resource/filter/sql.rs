@@ -3,7 +3,7 @@
 use db::DbBackend;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, JoinType, LikeExpr, Query, SelectStatement};
 
-use super::{By, Filter, Hop, Operand, Test, What};
+use super::{By, Filter, Hop, Leaf, Operand, Test, What};
 use crate::{
     Result, Scope,
     resource::{
@@ -32,7 +32,8 @@ impl Filter {
         Ok(match self {
             Self::And(parts) => join(parts, resource, alias, target, true)?,
             Self::Or(parts) => join(parts, resource, alias, target, false)?,
-            Self::Leaf { place, test, not } => {
+            Self::Leaf(leaf) => {
+                let Leaf { place, test, not } = leaf.as_ref();
                 let holds = match (place.hop, place.what) {
                     (Some(hop), What::Count) => {
                         let count = target.behind(hop, alias, "hop")?.expr(Func::count(Resource::column("hop", "id"))).to_owned();
@@ -68,16 +69,21 @@ fn exists(select: &mut SelectStatement) -> Expr {
 impl Target<'_> {
     /// The rows behind a relation that the caller may see.
     fn behind(&self, hop: Hop, alias: &str, inner: &'static str) -> Result<SelectStatement> {
-        let (mine, theirs) = match hop.by {
-            By::Ours(field) => (field, "id"),
-            By::Theirs(field) => ("id", field),
-        };
+        let ours = |name: &'static str| (Alias::new(alias), Alias::new(name));
         let mut select = Query::select();
         select
             .from_as(Alias::new(hop.to.topic), Alias::new(inner))
             .and_where(self.scope.within(hop.to, Act::View, inner)?)
-            .and_where(Resource::column(inner, theirs).equals((Alias::new(alias), Alias::new(mine))))
             .and_where(Resource::column(inner, "deleted_at").is_null());
+        match hop.by {
+            By::Ours(field) => select.and_where(Resource::column(inner, "id").equals(ours(field))),
+            By::Theirs(field) => select.and_where(Resource::column(inner, field).equals(ours("id"))),
+            By::Joined { table, ours: own, theirs } => {
+                let link = |name: &'static str| Resource::column("link", name);
+                let joined = link("tenant_id").equals((inner, "tenant_id")).and(link(theirs).equals((inner, "id")));
+                select.join_as(JoinType::InnerJoin, table, "link", joined).and_where(link(own).equals(ours("id")))
+            }
+        };
         Ok(select)
     }
 

@@ -160,6 +160,14 @@ on_both_databases! {
         assert_eq!(found("companies", json!({ "field": "deals.count", "op": "gte", "value": 2 })).await, sorted(&[&acme]));
         assert_eq!(found("companies", json!({ "field": "deals.count", "op": "eq", "value": 0 })).await, sorted(&[&beta]));
         assert_eq!(found("companies", json!({ "field": "deals.name", "op": "contains", "value": "dóis" })).await, sorted(&[&acme]));
+        let bia = make("contacts", json!({ "first_name": "Bia", "company_ids": [acme] })).await;
+        let leo = make("contacts", json!({ "first_name": "Léo" })).await;
+        let _ = app.patch(&ana, &format!("/api/deals/{one}"), json!({ "contact_ids": [bia, leo] })).await.is(200);
+        assert_eq!(found("deals", json!({ "field": "contact.first_name", "op": "contains", "value": "leo" })).await, sorted(&[&one]));
+        assert_eq!(found("deals", json!({ "field": "contact.count", "op": "eq", "value": 2 })).await, sorted(&[&one]));
+        assert_eq!(found("contacts", json!({ "field": "deals.name", "op": "eq", "value": "Um" })).await, sorted(&[&bia, &leo]));
+        assert_eq!(found("contacts", json!({ "field": "company.name", "op": "is_null" })).await, sorted(&[&leo]));
+        assert_eq!(found("companies", json!({ "field": "contacts.count", "op": "gt", "value": 0 })).await, sorted(&[&acme]));
         let blind = Person { token: app.token(&ana.email, &["deals:view"]).await, ..ana.clone() };
         let filter = json!({ "filter": { "field": "company.name", "op": "eq", "value": "Acme" } });
         app.post(&blind, "/api/deals/query", filter).await.faults(&[("/filter/field", "forbidden")]);
