@@ -34,6 +34,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// So many files may come at once: each lies in the temporary folder until it is kept.
 pub(crate) const UPLOADS: usize = 8;
 
+/// How long a file may take to arrive.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(300);
+
 /// WhatsApp takes documents of up to 100 MB; the rest is the form around it.
 const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
 
@@ -131,8 +134,12 @@ impl<E: Endpoint> Edged<E> {
                 );
                 return Ok(self.refuse(&request, Draft { retry_after: Some(2), ..draft }));
             };
+            let id = request_id(&request);
             return match length(&request) {
-                Some(length) if length <= MAX_UPLOAD => self.inner.call(request).await.map(IntoResponse::into_response),
+                Some(length) if length <= MAX_UPLOAD => match tokio::time::timeout(UPLOAD_PATIENCE, self.inner.call(request)).await {
+                    Ok(answer) => answer.map(IntoResponse::into_response),
+                    Err(_) => Ok(Draft::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the file took too long").into_response(&id)),
+                },
                 Some(_) => Ok(self.refuse(&request, too_large())),
                 // Without a length nobody knows how much of the disk it would take.
                 None => {

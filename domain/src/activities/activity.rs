@@ -65,6 +65,12 @@ impl Rules for Activities {
             let mut ids: Vec<_> = ids.flatten().filter_map(|id| value::id(id.as_str()?)).collect();
             ids.sort_unstable();
             ids.dedup();
+            // Alone with them: of two activities that move at once, the second sees what the first did.
+            if write.get_database_backend() == db::DbBackend::Postgres && !ids.is_empty() {
+                let lock = format!("select id from {of} where tenant_id = $1 and id = any($2) order by id for no key update");
+                let values = [write.scope.tenant.0.into(), ids.clone().into()];
+                write.query_all_raw(Statement::from_sql_and_values(db::DbBackend::Postgres, lock, values)).await?;
+            }
             let no = if write.get_database_backend() == db::DbBackend::Sqlite { "0" } else { "false" };
             let next = format!(
                 "update {of} set next_activity_at = (

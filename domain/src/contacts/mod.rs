@@ -50,10 +50,10 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     let shown = profile_name.map(plain).filter(|name| !name.is_empty());
     let name = shown.unwrap_or_else(|| number.as_ref().map_or_else(|| wa_id.to_owned(), |number| format!("+{number}")));
     let (first, last) = name.split_once(' ').map_or((name.as_str(), None), |(first, last)| (first, Some(plain(last))));
-    let body = [("first_name", json!(first)), ("last_name", json!(last)), ("owner_id", json!(null))];
-    let own = [("origin".to_owned(), json!("whatsapp"))];
-    let body = body.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-    let record = write::create_with(write, registry::named("contacts"), &body, own.into_iter().collect()).await?;
+    let named = |pairs: Vec<(&str, serde_json::Value)>| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let body = named(vec![("first_name", json!(first))]);
+    let own = named(vec![("last_name", json!(last)), ("owner_id", json!(null)), ("origin", json!("whatsapp"))]);
+    let record = write::create_with(write, registry::named("contacts"), &body, own).await?;
     let id = ContactId(rows::id_of(&record));
     identify(write, id, "wa_id", wa_id).await?;
     if let Some(number) = &number {

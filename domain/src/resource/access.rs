@@ -101,10 +101,10 @@ impl Grants {
                 *best = reach.max(*best);
             }
         }
-        // What one of those roles shows that let the resource be seen, is shown.
+        // What one of those roles shows that have to do with the resource, is shown.
         for resource in registry::all() {
             let hides = |field: &str| {
-                let mut seeing = roles.iter().filter(|(grants, _)| grants[resource.topic]["view"] != Value::Null).peekable();
+                let mut seeing = roles.iter().filter(|(grants, _)| grants[resource.topic] != Value::Null).peekable();
                 let named = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|name| name == field));
                 seeing.peek().is_some() && seeing.all(|(_, hidden)| named(&hidden[resource.topic]))
             };
@@ -218,6 +218,13 @@ impl Scope {
                 "me",
                 column("me", "tenant_id").equals(("mate", "tenant_id")).and(column("me", "team_id").equals(("mate", "team_id"))),
             )
+            .join_as(
+                JoinType::InnerJoin,
+                "teams",
+                "team",
+                column("team", "tenant_id").equals(("me", "tenant_id")).and(column("team", "id").equals(("me", "team_id"))),
+            )
+            .and_where(column("team", "deleted_at").is_null())
             .and_where(column("me", "tenant_id").eq(self.tenant.0))
             .and_where(column("me", "user_id").eq(self.user().map(|user| user.0)))
             .to_owned()

@@ -110,7 +110,9 @@ impl Asker {
 /// # Errors
 /// [`Error::Invalid`] names what of the question can't be answered; [`Error::Forbidden`]; the database's.
 pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: Wanted) -> Result<Listed> {
-    let order = read_sort(scope, resource, wanted.sort.as_deref().unwrap_or(resource.sort))?;
+    // The order that nobody asked for must not fail on a field that isn't shown.
+    let usual = if scope.hides(resource, resource.sort.trim_start_matches('-')) { "id" } else { resource.sort };
+    let order = read_sort(scope, resource, wanted.sort.as_deref().unwrap_or(usual))?;
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;

@@ -134,7 +134,7 @@ async fn join<const N: usize>(
         any = true;
     }
     if any {
-        write.execute(&insert).await?;
+        write.execute(&insert).await.map_err(write::taken_by_another)?;
     }
     Ok(())
 }

@@ -28,15 +28,22 @@ use crate::{
 /// [`Error::Forbidden`]; [`Error::Invalid`] names every field that can't be taken; what the resource's rules say; the
 /// database's.
 pub async fn create(write: &Write<'_>, resource: &'static Resource, body: &Record) -> Result<Record> {
-    create_with(write, resource, body, Record::new()).await
+    write.scope.may(resource, Act::Create)?;
+    let record = create_with(write, resource, body, Record::new()).await?;
+    if write.scope.reach(resource, Act::Create) != Some(super::access::Reach::All)
+        && !within(write, resource, Act::Create, rows::id_of(&record)).await?
+    {
+        let owner = resource.owner.unwrap_or("id");
+        return Err(Error::field(format!("/{owner}"), "forbidden", "you may make records only for yourself or your team"));
+    }
+    Ok(record)
 }
 
-/// [`create`], with what only the rules of the resource write.
+/// [`create`] by the rules of a module, whoever is behind it, with what only they write.
 ///
 /// # Errors
 /// As there.
 pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, body: &Record, own: Record) -> Result<Record> {
-    write.scope.may(resource, Act::Create)?;
     let mut after = taken(write.scope, resource, Action::Create, body)?;
     after.extend(own);
     let id = Uuid::now_v7();
@@ -70,10 +77,6 @@ pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, 
     let values = columns.iter().map(|field| Expr::val(value::sql(&field.kind, change.after.get(field.name).unwrap_or(&Value::Null))));
     insert.values_panic([tenant].into_iter().chain(values));
     write.execute(&insert).await.map_err(taken_by_another)?;
-    if write.scope.reach(resource, Act::Create) != Some(super::access::Reach::All) && !within(write, resource, Act::Create, id).await? {
-        let owner = resource.owner.unwrap_or("id");
-        return Err(Error::field(format!("/{owner}"), "forbidden", "you may make records only for yourself or your team"));
-    }
     saved(write, resource, change).await
 }
 
@@ -189,6 +192,9 @@ pub async fn upsert(write: &Write<'_>, resource: &'static Resource, field: &str,
         let known = unique().map(|field| field.name).collect::<Vec<_>>().join(", ");
         return Err(Error::field("/field", "invalid", format!("takes what only one of them has: {known}")));
     };
+    if write.scope.hides(resource, field.name) {
+        return Err(Error::field("/field", "forbidden", "you don't get to see this field"));
+    }
     let refused = |(code, message): value::Refusal| Error::field("/value", code, message);
     let (about, kind) = match field.kind {
         Kind::Rows(rows) => (Some(rows.fields[0].name), &rows.fields[0].kind),
@@ -208,7 +214,10 @@ pub async fn upsert(write: &Write<'_>, resource: &'static Resource, field: &str,
     match about {
         None => _ = body.insert(field.name.to_owned(), key),
         Some(about) => {
-            let rows = body.entry(field.name).or_insert(json!([]));
+            let rows = body.entry(field.name).or_insert(Value::Null);
+            if *rows == Value::Null {
+                *rows = json!([]);
+            }
             if let Some(rows) = rows.as_array_mut() {
                 let has = rows.iter().any(|row| value::accept(kind, &row[about]).is_ok_and(|value| value == key));
                 if !has {
@@ -266,8 +275,18 @@ async fn verify(write: &Write<'_>, resource: &'static Resource, change: &Change)
         let value = &change.after[field.name];
         match field.kind {
             Kind::Reference { to } | Kind::References { to, .. } => {
-                let missing = related::missing(write, to, value).await?;
-                for at in missing {
+                // What it referred to before may have gone since; that is no reason to refuse another change.
+                let known = change.before.get(field.name).and_then(Value::as_array);
+                let (places, fresh): (Vec<usize>, Vec<Value>) = match value {
+                    Value::Array(ids) => {
+                        let fresh = ids.iter().enumerate().filter(|(_, id)| known.is_none_or(|known| !known.contains(id)));
+                        fresh.map(|(at, id)| (at, id.clone())).unzip()
+                    }
+                    Value::Null => continue,
+                    one => (vec![0], vec![one.clone()]),
+                };
+                for at in related::missing(write, to, &Value::Array(fresh)).await? {
+                    let at = places[at];
                     let pointer = if field.is_column() { format!("/{}", field.name) } else { format!("/{}/{at}", field.name) };
                     let message = format!("there is no such {}", super::registry::named(to).name);
                     faults.push(FieldError { pointer, code: "not_found", message });
@@ -310,6 +329,7 @@ async fn owner_of(
             let joined = part("tenant_id").equals((ROW, "tenant_id")).and(part(rows.owner).equals((ROW, "id")));
             let about = &rows.fields[0];
             find.join_as(JoinType::InnerJoin, rows.table, "part", joined).and_where(part(about.name).eq(value::sql(&about.kind, value)));
+            find.and_where(write.scope.within(resource, Act::Edit, ROW)?);
         }
         _ => {
             let column = Resource::column(ROW, field.name);
@@ -393,7 +413,7 @@ async fn note(write: &Write<'_>, resource: &Resource, change: &Change) -> Result
 }
 
 /// Two that came at the same moment.
-fn taken_by_another(error: DbErr) -> Error {
+pub(super) fn taken_by_another(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("taken", "another record has what only one may have; look again"),
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::conflict("gone", "something it refers to is gone; look again"),

@@ -4,7 +4,7 @@ pub(crate) mod role;
 pub(crate) mod team;
 pub(crate) mod user;
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use entities::{Role, TenantId, UserId, tenant, user as table};
 use jobs::Ledger;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, SqlErr};
@@ -66,8 +66,8 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
         email: Set(email),
         password_hash: Set(password_hash),
         role: Set(new.role),
-        created_at: Set(Utc::now()),
-        updated_at: Set(Utc::now()),
+        created_at: Set(Utc::now().trunc_subsecs(6)),
+        updated_at: Set(Utc::now().trunc_subsecs(6)),
         ..Default::default()
     };
     table::Entity::insert(row).exec_without_returning(&**write).await.map_err(|error| match error.sql_err() {

@@ -1,3 +1,5 @@
+drop index events_newest;
+drop index contacts_source_id;
 drop index contacts_newest;
 drop index contacts_trash;
 drop index contacts_owner;

@@ -518,3 +518,11 @@ create table products (
 create index products_newest on products (tenant_id, created_at desc, id desc) where deleted_at is null;
 create index products_trash on products (deleted_at) where deleted_at is not null;
 create unique index products_sku on products (tenant_id, {fold(sku)}) where deleted_at is null;
+
+-- The orders in which lists are asked for most.
+create index calls_started on calls (tenant_id, started_at desc, id desc) where deleted_at is null;
+--pg create index products_sorted on products (tenant_id, ({fold(name)} collate "C"), id) where deleted_at is null;
+--lite create index products_sorted on products (tenant_id, {fold(name)}, id) where deleted_at is null;
+create index contacts_source_id on contacts (tenant_id, source_id) where source_id is not null;
+create index deal_stage_visits_stage on deal_stage_visits (tenant_id, stage_id);
+create index events_newest on events (tenant_id, seq);

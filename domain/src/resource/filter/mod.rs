@@ -70,6 +70,8 @@ pub struct Hop {
     pub to: &'static Resource,
     /// How.
     pub by: By,
+    /// The field that keeps it: one of ours, or of theirs.
+    pub via: &'static str,
 }
 
 /// How a relation is kept.

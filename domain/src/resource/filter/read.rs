@@ -21,14 +21,14 @@ impl Filter {
     /// The relation of `resource` with that name.
     fn hop(resource: &'static Resource, name: &str) -> Option<Hop> {
         if let Some((name, field, to)) = resource.relations().find(|(one, ..)| *one == name) {
-            return Some(Hop { name, to: registry::named(to), by: By::Ours(field.name) });
+            return Some(Hop { name, to: registry::named(to), by: By::Ours(field.name), via: field.name });
         }
         // A list of theirs: `contact` for `contact_ids`.
         for field in &resource.fields {
             if let (Kind::References { to, table, own, other }, Some(name)) =
                 (&field.kind, field.name.strip_suffix("_ids").filter(|one| *one == name))
             {
-                return Some(Hop { name, to: registry::named(to), by: By::Joined { table, ours: own, theirs: other } });
+                return Some(Hop { name, to: registry::named(to), by: By::Joined { table, ours: own, theirs: other }, via: field.name });
             }
         }
         let (name, field) = *resource.many.iter().find(|(to, _)| *to == name)?;
@@ -37,7 +37,7 @@ impl Filter {
             Kind::References { table, own, other, .. } => By::Joined { table, ours: other, theirs: own },
             _ => By::Theirs(field),
         };
-        Some(Hop { name, to, by })
+        Some(Hop { name, to, by, via: field })
     }
 }
 
@@ -120,7 +120,13 @@ impl Reader<'_> {
             What::Field(field) | What::Row(field, ..) => field.name,
             What::Count => "",
         };
-        if self.scope.hides(resource, name) {
+        // A relation tells what the field says that keeps it.
+        let via = hop.is_some_and(|hop| {
+            let ours = self.resource.field(hop.via).is_some_and(|field| field.relation().is_some_and(|(name, _)| name == hop.name))
+                || hop.via.strip_suffix("_ids") == Some(hop.name);
+            self.scope.hides(if ours { self.resource } else { hop.to }, hop.via)
+        });
+        if via || self.scope.hides(resource, name) {
             return Err(Error::field(at, "forbidden", "you don't get to see this field"));
         }
         Ok(Place { hop, what })
@@ -153,7 +159,7 @@ impl Reader<'_> {
             }
         };
         let text = |before, after| match value.as_str() {
-            Some(text) if !text.is_empty() => Ok(Test::Like { text: value::fold(text), before, after }),
+            Some(text) if !text.is_empty() && !text.contains('\0') => Ok(Test::Like { text: value::fold(text), before, after }),
             _ => Err(wrong("takes a text")),
         };
         let flat = |lists: Vec<Vec<Operand>>| lists.into_iter().flatten().collect::<Vec<_>>();
@@ -203,6 +209,9 @@ impl Reader<'_> {
 
     fn operand(&self, kind: &Kind, value: Value, at: &str) -> Result<Operand> {
         let refused = |(code, message): value::Refusal| Error::field(at, code, message);
+        if value.as_str().is_some_and(|text| text.contains('\0')) {
+            return Err(Error::field(at, "invalid", "takes no NUL character"));
+        }
         // A text is compared as it is: half an address is no address, but it sorts somewhere.
         let (kind, value) = match kind {
             Kind::Text { .. } | Kind::Choice(_) | Kind::Tags => match value.as_str() {

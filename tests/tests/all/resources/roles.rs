@@ -97,6 +97,13 @@ on_both_databases! {
         let ask = |field: &str| json!({ "filter": { "field": field, "op": "not_null" } });
         app.post(&rui, "/api/contacts/query", ask("description")).await.faults(&[("/filter/field", "forbidden")]);
         app.post(&rui, "/api/contacts/query", ask("phones.number")).await.faults(&[("/filter/field", "forbidden")]);
+        app.post(&rui, "/api/contacts/query", ask("owner.id")).await.faults(&[("/filter/field", "forbidden")]);
+        let by = app.request(reqwest::Method::PUT, "/api/contacts/by/phones/+5511987654321").bearer_auth(&rui.token).json(&json!({}));
+        app.send(by).await.faults(&[("/field", "forbidden")]);
+        let nul = json!({ "filter": { "field": "city", "op": "eq", "value": "a\u{0}" } });
+        app.post(&rui, "/api/contacts/query", nul).await.fails(422, "invalid");
+        let nul = app.request(reqwest::Method::GET, "/api/contacts").query(&[("filter", r#"{"field":"city","op":"eq","value":"a\u0000"}"#)]);
+        app.send(nul.bearer_auth(&rui.token)).await.faults(&[("/filter/value", "invalid")]);
         app.get(&rui, "/api/contacts?sort=description").await.fails(422, "invalid");
         app.get(&rui, "/api/contacts?sort=owner_id").await.faults(&[("/sort", "forbidden")]);
         assert_eq!(names(&app.get(&rui, "/api/contacts?q=98765").await.is(200)), [] as [&str; 0]);
@@ -108,18 +115,34 @@ on_both_databases! {
     }
 
     async fn nobody_makes_themselves_an_admin(kind: Kind) {
-        let (app, ana, rui, _) = team(kind, vec![(json!({ "users": { "view": "all", "edit": "all" }, "roles": { "view": "all" } }), json!({}))]).await;
+        let (app, ana, rui, _) = team(kind, vec![(json!({ "users": { "view": "all", "edit": "all" }, "roles": { "view": "all" }, "teams": { "view": "all", "edit": "all" } }), json!({}))]).await;
         let me = format!("/api/users/{}", rui.id);
         app.patch(&rui, &me, json!({ "role": "admin" })).await.faults(&[("/role", "forbidden")]);
         assert_eq!(app.patch(&rui, &me, json!({ "name": "Rui" })).await.is(200).json["role"], "member");
         let role = app.get(&rui, "/api/roles").await.is(200).json["data"][0]["id"].as_str().unwrap().to_owned();
         app.patch(&rui, &format!("/api/roles/{role}"), json!({ "grants": { "deals": { "view": "all" } } })).await.fails(403, "forbidden");
+        let team = app.get(&rui, "/api/teams").await.is(200).json["data"][0]["id"].as_str().unwrap().to_owned();
+        app.patch(&rui, &format!("/api/teams/{team}"), json!({ "member_ids": [ana.id, rui.id] })).await.faults(&[("/member_ids", "forbidden")]);
+        let _ = app.patch(&rui, &format!("/api/teams/{team}"), json!({ "description": "South" })).await.is(200);
         let grants = json!({ "name": "R", "grants": { "roles": { "edit": "all" } } });
         app.post(&ana, "/api/roles", grants).await.faults(&[("/grants/roles/edit", "unknown_field")]);
         // Somebody has to be one.
         app.patch(&ana, &format!("/api/users/{}", ana.id), json!({ "role": "agent" })).await.faults(&[("/role", "invalid")]);
         let _ = app.patch(&ana, &me, json!({ "role": "admin" })).await.is(200);
         let _ = app.patch(&ana, &format!("/api/users/{}", ana.id), json!({ "role": "agent" })).await.is(200);
+        app.finish().await;
+    }
+
+    async fn whoever_may_send_may_write_to_a_new_number(kind: Kind) {
+        let (app, ana, rui, _) = team(kind, vec![(json!({ "messages": { "send": "all", "read": "all" } }), json!({}))]).await;
+        let device = app.device(&ana, "100").await;
+        let template = json!({ "name": "boas_vindas", "language": "pt_BR" });
+        let body = json!({ "device_id": device, "to": "+5511912345678", "type": "template", "template": template });
+        let _ = app.post(&rui, "/api/whatsapp/messages/send", body).await.is(202);
+        let made = app.get(&ana, "/api/contacts?filter={\"field\":\"origin\",\"op\":\"eq\",\"value\":\"whatsapp\"}").await.is(200);
+        assert_eq!((made.json["data"].as_array().unwrap().len(), &made.json["data"][0]["owner_id"]), (1, &Value::Null));
+        app.claim::<domain::payloads::SendMessage>().await;
+        app.claim::<domain::payloads::SyncContact>().await;
         app.finish().await;
     }
 
