@@ -77,7 +77,12 @@ pub(crate) fn register(resource: &'static Resource, registry: &mut Registry) {
             registry.schemas.insert(rows.schema.to_owned(), row(rows));
         }
     }
-    let mut insert = |suffix: &str, schema: MetaSchema| _ = registry.schemas.insert(format!("{}{suffix}", resource.schema), schema);
+    let mut insert = |suffix: &str, schema: MetaSchema| {
+        let name = format!("{}{suffix}", resource.schema);
+        let other = registry.schemas.get(&name).is_some_and(|other| *other != schema);
+        assert!(!other, "two schemas are called {name}");
+        registry.schemas.insert(name, schema);
+    };
     insert("", shown(resource));
     insert("Row", listed(resource));
     insert("Page", page(resource));

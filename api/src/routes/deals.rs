@@ -178,7 +178,7 @@ struct Board {
 
 /// Some of the deals of a stage.
 #[derive(Object)]
-struct StagePage {
+struct BoardStagePage {
     /// In the order of the board.
     data: Vec<DealCard>,
     /// Where the next page begins.
@@ -317,11 +317,11 @@ impl Deals {
         /// Where the board or the page before ended.
         #[oai(validator(max_length = 500))]
         cursor: Query<Option<String>>,
-    ) -> Answer<Json<StagePage>> {
+    ) -> Answer<Json<BoardStagePage>> {
         let paging = Paging { limit: limit.0.unwrap_or(20), cursor: cursor.0 };
         let page = board::stage(self.ledger.db(), &caller.scope(), stage_id.0, found(filter.0, q.0)?, paging).await?;
         let Page { data, next_cursor } = page.map(DealCard::from);
-        Ok(Json(StagePage { data, page: PageInfo { next_cursor, total: None } }))
+        Ok(Json(BoardStagePage { data, page: PageInfo { next_cursor, total: None } }))
     }
 
     /// What the open and won deals amount to, by the month in which they should be decided.

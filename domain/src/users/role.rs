@@ -26,7 +26,7 @@ pub(crate) fn resource() -> Resource {
             .example(json!({ "contacts": ["phones"] })),
         Field::new("user_ids", members, "Who has it."),
     ];
-    let resource = Resource::new("role", "roles", "Role", "What somebody may do and see.", fields);
+    let resource = Resource::new("role", "roles", "AccessRole", "What somebody may do and see.", fields);
     Resource { kept_by_admins: true, sort: "name", rules: &Roles, ..resource }
 }
 
