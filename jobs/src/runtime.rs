@@ -344,11 +344,16 @@ async fn on_item(item: Item, shared: Data<Arc<Shared>>) -> Result<(), BoxDynErro
 
 /// apalis-redis hands over one number at a time, so the claims are gathered here.
 async fn on_seq(seq: i64, shared: Data<Arc<Shared>>) -> Result<(), BoxDynError> {
-    let claiming = Claiming::begin(&shared.0.claiming);
-    if let Some(Some(job)) = shared.0.claims.ask(seq).await {
-        let held = shared.0.holdings.hold(&job);
-        drop(claiming);
-        shared.0.run(Item { job, held }).await;
+    // A task of its own: apalis drops handlers half-way when its worker starts again, and a claim whose answer nobody took would
+    // wait for its lease. What it holds and nobody runs is given back.
+    let claims = shared.0.clone();
+    let claimed = tokio::spawn(async move {
+        let _claiming = Claiming::begin(&claims.claiming);
+        let job = claims.claims.ask(seq).await.flatten()?;
+        Some(Item { held: claims.holdings.hold(&job), job })
+    });
+    if let Ok(Some(item)) = claimed.await {
+        shared.0.run(item).await;
     }
     Ok(())
 }
