@@ -3,32 +3,30 @@
 //! The feeder takes numbers from the transport only when there is a free place to run them, claims them and hands them to
 //! apalis, so that a process never sits on work that another could do. [`Runtime::stop`] lets what runs finish.
 
+mod lane;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-use apalis::prelude::*;
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
-use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::lane::{Serving, serve};
 use crate::{
     Claimed, Handlers, Lane, Ledger, Outcome, Transport,
-    claim::{Coalescer, Held, Holdings},
+    claim::{Coalescer, Holdings},
     handlers::RunJob,
     reaper,
-    relay::{Pace, Relay},
-    transport::{Pull, Source, Stream, Tick},
+    relay::Pace,
 };
 
 /// What a worker process does.
@@ -85,20 +83,6 @@ pub struct Runtime {
     shared: Arc<Shared>,
     lanes: Arc<Mutex<BTreeMap<Lane, Serving>>>,
     loops: Vec<JoinHandle<()>>,
-}
-
-/// The tasks of one lane.
-struct Serving {
-    stop: watch::Sender<bool>,
-    relay: JoinHandle<()>,
-    feeder: Option<JoinHandle<()>>,
-    worker: JoinHandle<()>,
-}
-
-/// A claimed job on its way to its handler.
-struct Item {
-    job: Claimed,
-    held: Held,
 }
 
 impl Runtime {
@@ -172,7 +156,7 @@ impl Runtime {
         }
         let drained = async {
             futures::future::join_all(feeders).await;
-            while self.shared.claiming.load(Relaxed) + self.shared.holdings.count() > 0 {
+            while self.shared.claiming.load(SeqCst) + self.shared.holdings.count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             self.shared.holdings.given_back().await;
@@ -196,193 +180,6 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.loops.drain(..).for_each(|task| task.abort());
         std::mem::take(&mut *self.lanes.lock().expect("nothing panics while holding it")).into_values().for_each(Serving::end);
-    }
-}
-
-impl Serving {
-    fn end(self) {
-        self.relay.abort();
-        self.worker.abort();
-        self.feeder.inspect(JoinHandle::abort);
-    }
-}
-
-/// Starts a lane's tasks.
-fn serve(shared: &Arc<Shared>, lanes: &Mutex<BTreeMap<Lane, Serving>>, lane: Lane) {
-    let (stop, stopping) = watch::channel(false);
-    let relay = Relay::new(shared.ledger.clone(), lane.clone(), shared.transport.clone(), shared.options.pace);
-    let relay = tokio::spawn(relay.run());
-    let restarts = AtomicUsize::new(0);
-    // apalis-redis refuses a name twice, so each start has its own.
-    let name = {
-        let (worker, lane) = (shared.name.clone(), lane.clone());
-        move || format!("{worker}.{lane}.{}", restarts.fetch_add(1, Relaxed))
-    };
-    let concurrency = shared.options.concurrency;
-    let data = shared.clone();
-    let (feeder, monitor) = match shared.transport.source(&lane) {
-        Source::Pull(pull) => {
-            let (items, receiver) = mpsc::unbounded_channel(); // bounded by the feeder's slots
-            let feeder = tokio::spawn(feed(shared.clone(), lane.clone(), pull, items, stopping.clone()));
-            let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-            let monitor = Monitor::new().register(move |_| {
-                WorkerBuilder::new(name().as_str())
-                    .backend(received(receiver.clone()))
-                    .concurrency(concurrency)
-                    .data(data.clone())
-                    .build(on_item)
-            });
-            (Some(feeder), monitor)
-        }
-        Source::Apalis(storage) => {
-            let tick = Tick::new(shared.options.tick);
-            let monitor = Monitor::new().register(move |_| {
-                WorkerBuilder::new(name().as_str())
-                    .backend(storage.clone().poll_with_strategy(tick.clone()))
-                    .concurrency(concurrency)
-                    .data(data.clone())
-                    .build(on_seq)
-            });
-            (None, monitor)
-        }
-    };
-    let worker = tokio::spawn(watch_over(monitor, stopping));
-    let serving = Serving { stop, relay, feeder, worker };
-    lanes.lock().expect("nothing panics while holding it").insert(lane, serving);
-}
-
-/// Any Redis error ends an apalis-redis worker, so it is started again until it is told to stop.
-async fn watch_over(monitor: Monitor, mut stopping: watch::Receiver<bool>) {
-    let told = stopping.clone();
-    let monitor = monitor.should_restart(move |_, error| {
-        tracing::warn!(%error, "a worker ended and is started again");
-        !*told.borrow()
-    });
-    let signal = async move {
-        stopped(&mut stopping).await;
-        Ok(())
-    };
-    if let Err(error) = monitor.run_with_signal(signal).await {
-        tracing::warn!(%error, "a worker ended");
-    }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    _ = stopping.wait_for(|stop| *stop).await; // an error: whoever could tell is gone
-}
-
-fn received(receiver: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Item>>>) -> Stream<Item> {
-    stream::unfold(receiver, |receiver| async move {
-        let item = receiver.lock().await.recv().await?;
-        Some((Ok(item), receiver))
-    })
-    .boxed()
-}
-
-/// Transport → claim → apalis, as long as there are free slots.
-async fn feed(
-    shared: Arc<Shared>,
-    lane: Lane,
-    mut pull: Box<dyn Pull>,
-    items: mpsc::UnboundedSender<Item>,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let slots = Arc::new(Semaphore::new(shared.options.concurrency));
-    let local = matches!(shared.transport, Transport::Local(_));
-    let patience = Duration::from_millis(if local { 20 } else { 3000 });
-    loop {
-        let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let free = (slots.available_permits() + 1).min(512);
-        let pulled = {
-            let pulled = pull.pull(free);
-            tokio::pin!(pulled);
-            tokio::select! {
-                seqs = &mut pulled => Ok(seqs),
-                // A pull of Redis may have numbers on their way to this process.
-                () = stopped(&mut stopping) => Err(tokio::time::timeout(patience, pulled).await.unwrap_or_default()),
-            }
-        };
-        let seqs = match pulled {
-            Ok(seqs) => seqs,
-            Err(mut rest) => {
-                while !rest.is_empty() {
-                    _ = shared.ledger.take_back(&lane, &rest).await; // the reaper does it otherwise
-                    rest = match local {
-                        true => tokio::time::timeout(patience, pull.pull(512)).await.unwrap_or_default(),
-                        false => Vec::new(), // the others are for whoever pulls next
-                    };
-                }
-                return;
-            }
-        };
-        drop(slot);
-        let jobs = loop {
-            match shared.ledger.claim(&shared.name, shared.options.lease, &seqs).await {
-                Ok(jobs) => break jobs,
-                Err(error) => tracing::warn!(%error, "claims wait for the database"),
-            }
-            if *stopping.borrow() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
-        // Held before anything is awaited: if the worker is gone, all of them are given back.
-        let claimed: Vec<Item> = jobs.into_iter().map(|job| Item { held: shared.holdings.hold(&job), job }).collect();
-        for mut item in claimed {
-            item.held.occupy(slots.clone().acquire_owned().await.expect("the semaphore is never closed"));
-            if items.send(item).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-async fn on_item(item: Item, shared: Data<Arc<Shared>>) -> Result<(), BoxDynError> {
-    shared.0.run(item).await;
-    Ok(())
-}
-
-/// apalis-redis hands over one number at a time, so the claims are gathered here.
-async fn on_seq(seq: i64, shared: Data<Arc<Shared>>) -> Result<(), BoxDynError> {
-    // A task of its own: apalis drops handlers half-way when its worker starts again, and a claim whose answer nobody took would
-    // wait for its lease. What it holds and nobody runs is given back.
-    let claims = shared.0.clone();
-    let claimed = tokio::spawn(async move {
-        let _claiming = Claiming::begin(&claims.claiming);
-        let job = claims.claims.ask(seq).await.flatten()?;
-        Some(Item { held: claims.holdings.hold(&job), job })
-    });
-    if let Ok(Some(item)) = claimed.await {
-        shared.0.run(item).await;
-    }
-    Ok(())
-}
-
-/// A claim under way: a process that stops waits for it, as for a job.
-struct Claiming<'a>(&'a AtomicUsize);
-
-impl<'a> Claiming<'a> {
-    fn begin(under_way: &'a AtomicUsize) -> Self {
-        under_way.fetch_add(1, Relaxed);
-        Self(under_way)
-    }
-}
-
-impl Drop for Claiming<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Shared {
-    async fn run(&self, Item { job, mut held }: Item) {
-        held.started();
-        let outcome = self.handlers.run(self.ledger.clone(), job.clone()).await;
-        // The database may be away: the outcome is kept until it is written. If the lease ends meanwhile, the job is run
-        // again elsewhere and this changes nothing.
-        while self.finishes.ask((job.clone(), outcome.clone())).await.is_none() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
     }
 }
 
