@@ -1,4 +1,5 @@
 //! A worker process of the tests, to be killed: serves [`tests::act::QUEUE`] as its arguments say.
+//! With ACTS_LEASE a lease has so many seconds.
 //! `acts DATABASE_URL REDIS_URL PREFIX redis|apalis-redis [ROUTE…]`
 
 use std::time::Duration;
@@ -21,7 +22,10 @@ async fn main() -> anyhow::Result<()> {
         "apalis-redis" => Transport::apalis_redis(redis, prefix)?,
         _ => Transport::redis(redis, prefix)?,
     };
-    let options = Options { routes: routes.iter().map(|route| Lane::route(act::QUEUE, route)).collect(), ..brisk() };
+    let mut options = Options { routes: routes.iter().map(|route| Lane::route(act::QUEUE, route)).collect(), ..brisk() };
+    if let Ok(seconds) = std::env::var("ACTS_LEASE") {
+        options.lease = Duration::from_secs(seconds.parse()?);
+    }
     let runtime = Runtime::start(ledger, act::handlers(act::Log::default()), transport, options);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     terminate.recv().await;
