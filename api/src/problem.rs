@@ -117,7 +117,7 @@ impl ResponseError for Failure {
             Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Db(error) if db::is_away(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Db(error) if db::is_away(error) || db::is_stuck(error) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Db(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -138,6 +138,10 @@ impl Failure {
                 Draft { retry_after: Some(*retry_after), ..draft("too_many_requests", "wait a moment and ask again".into()) }
             }
             Error::Unavailable(what) => Draft { retry_after: Some(1), ..draft("unavailable", (*what).to_owned()) },
+            Error::Db(error) if db::is_stuck(error) => {
+                tracing::warn!(%error, "a transaction got in the way of others again and again");
+                Draft { retry_after: Some(1), ..draft("unavailable", "others are writing the same records; ask again in a moment".into()) }
+            }
             Error::Db(error) if db::is_away(error) => {
                 tracing::warn!(%error, "the database is away");
                 Draft { retry_after: Some(1), ..draft("unavailable", "the database doesn't answer; ask again in a moment".into()) }

@@ -189,6 +189,14 @@ pub fn is_away(error: &DbErr) -> bool {
     }
 }
 
+/// Whether the database gave up a transaction so that another one could go on: done again, it goes through.
+#[must_use]
+pub fn is_stuck(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error else { return false };
+    // 40001 could not be serialized, 40P01 a deadlock: PostgreSQL's.
+    inner.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == "40P01" || code == "40001")
+}
+
 async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
     connection.begin_with_options(options).await

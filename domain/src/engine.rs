@@ -1,6 +1,6 @@
 //! The one way to write: the record, its event and the jobs that follow, in one transaction.
 
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 use jobs::{Ledger, Tx};
 use sea_orm::ActiveValue::Set;
@@ -9,13 +9,27 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Result, Scope, idempotency};
+use crate::{Error, Result, Scope, idempotency};
 
 /// A transaction in a scope. Dropped, it rolls back.
 pub struct Write<'a> {
     tx: Tx,
     /// Who writes where.
     pub scope: &'a Scope,
+}
+
+/// Does all of a transaction again, up to three times, when the database gave it up so that another one could go on.
+///
+/// # Errors
+/// Those of the work.
+pub async fn again<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+    for pause in [10, 40, 160] {
+        match work().await {
+            Err(Error::Db(error)) if db::is_stuck(&error) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// Something that happened to a record.

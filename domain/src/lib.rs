@@ -12,6 +12,7 @@ pub mod auth;
 pub mod board;
 mod calls;
 pub mod contacts;
+mod custom_fields;
 pub mod deals;
 pub mod engine;
 pub mod error;

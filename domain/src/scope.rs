@@ -5,7 +5,14 @@ use std::sync::Arc;
 use entities::{Role, TenantId, TokenId, UserId};
 use uuid::Uuid;
 
-use crate::{Error, idempotency::Claim, resource::access::Grants};
+use crate::{
+    Error,
+    idempotency::Claim,
+    resource::{
+        access::{self, Act, Grants},
+        registry,
+    },
+};
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +86,19 @@ impl Scope {
     /// # Errors
     /// [`Error::Forbidden`].
     pub fn require(&self, ability: &'static str) -> Result<(), Error> {
-        if let Some((resource, act, _)) = crate::resource::access::ABILITIES.iter().find(|(_, _, name)| name == ability) {
-            return self.reach(resource, *act).map(|_| ()).ok_or(Error::Forbidden(ability));
+        let (topic, act) = ability.split_once(':').unwrap_or((ability, ""));
+        if let (Some(resource), Some(act)) = (registry::find(topic), Act::named(act)) {
+            return self.reach(resource, act).map(|_| ()).ok_or(Error::Forbidden(ability));
         }
         let token = self.abilities.as_ref().is_none_or(|granted| granted.iter().any(|one| covers(one, ability)));
-        let by_role = || ability.split_once(':').is_some_and(|(topic, act)| self.grants.reach(topic, act).is_some());
+        let by_role = || self.grants.reach(topic, act).is_some();
         if token && (role_grants(self.role, ability) || by_role()) { Ok(()) } else { Err(Error::Forbidden(ability)) }
     }
 }
 
 /// Every ability there is: what a token's are checked against.
 pub fn abilities() -> impl Iterator<Item = &'static str> {
-    OTHERS.iter().copied().chain(crate::resource::access::ABILITIES.iter().map(|(_, _, name)| name.as_str()))
+    OTHERS.iter().copied().chain(access::abilities())
 }
 
 /// Those that are not of a resource.

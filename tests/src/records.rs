@@ -66,6 +66,11 @@ impl<'a> Maker<'a> {
                 body.insert("status".into(), json!("lost"));
             }
         }
+        if resource.topic == "custom_fields" {
+            let chosen = ["select", "radio", "multiselect", "checkbox"].iter().any(|kind| body["kind"] == *kind);
+            body.insert("options".into(), if chosen { json!([{ "value": format!("l{n}") }]) } else { json!([]) });
+            body.insert("unique".into(), json!(false));
+        }
         Value::Object(body)
     }
 

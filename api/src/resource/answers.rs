@@ -1,5 +1,10 @@
 //! What the operations on resources are asked with and answer.
 
+use domain::resource::{
+    custom::Custom,
+    field::{Field, Kind, Written},
+    filter::operators,
+};
 use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
 use serde_json::Value;
 
@@ -136,12 +141,15 @@ pub(super) struct TagChange {
 /// A field of a resource.
 #[derive(Object)]
 pub(super) struct FieldInfo {
-    /// Its name.
+    /// Its name in JSON, filters and orders; of one that the company added, `custom.` and its key.
     pub(super) name: String,
+    /// What people call it, if the company added it.
+    #[oai(skip_serializing_if_is_none)]
+    pub(super) label: Option<String>,
     /// What it means.
     pub(super) description: String,
     /// What it holds: `text`, `integer`, `decimal`, `boolean`, `date`, `time`, `choice`, `reference`, `references`, `rows`,
-    /// `tags` or `json`.
+    /// `tags` or `json`; of one that the company added, its kind there.
     pub(super) kind: String,
     /// Which resource it leads to.
     #[oai(skip_serializing_if_is_none)]
@@ -157,6 +165,59 @@ pub(super) struct FieldInfo {
     pub(super) sortable: bool,
     /// The operators with which it can be compared.
     pub(super) operators: Vec<String>,
+}
+
+impl FieldInfo {
+    /// One that every tenant's records have.
+    pub(super) fn own(field: &Field) -> Self {
+        let (kind, to, choices) = match field.kind {
+            Kind::Text { .. } => ("text", None, None),
+            Kind::Integer { .. } => ("integer", None, None),
+            Kind::Decimal { .. } => ("decimal", None, None),
+            Kind::Boolean => ("boolean", None, None),
+            Kind::Date => ("date", None, None),
+            Kind::Time => ("time", None, None),
+            Kind::Choice(words) => ("choice", None, Some(words.iter().map(|&word| word.to_owned()).collect())),
+            Kind::Reference { to } => ("reference", Some(to.to_owned()), None),
+            Kind::References { to, .. } => ("references", Some(to.to_owned()), None),
+            Kind::Rows(_) => ("rows", None, None),
+            Kind::Tags => ("tags", None, None),
+            Kind::Json => ("json", None, None),
+        };
+        let writable = match field.written {
+            Written::Freely => "always",
+            Written::Once => "once",
+            Written::ByRules => "never",
+        };
+        Self {
+            name: field.name.to_owned(),
+            label: None,
+            description: field.doc.to_owned(),
+            kind: kind.to_owned(),
+            to,
+            choices,
+            required: field.required,
+            writable: writable.to_owned(),
+            sortable: field.is_sortable(),
+            operators: operators(&field.kind).iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
+    /// One that the company added.
+    pub(super) fn added(custom: &Custom) -> Self {
+        Self {
+            name: custom.path(),
+            label: Some(custom.name.clone()),
+            description: custom.description.clone().unwrap_or_default(),
+            kind: custom.word().to_owned(),
+            to: (custom.word() == "user").then(|| "users".to_owned()),
+            choices: Some(custom.options.clone()).filter(|options| !options.is_empty()),
+            required: custom.required,
+            writable: "always".to_owned(),
+            sortable: custom.is_sortable(),
+            operators: custom.operators().iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
 }
 
 /// The fields of a resource.

@@ -3,9 +3,7 @@
 use domain::{
     Error, audit,
     resource::{
-        Record, Resource,
-        field::{Kind, Written},
-        filter::operators,
+        Record, Resource, custom,
         list::{self, Count, Listed, Trashed, Wanted},
         transact,
     },
@@ -128,7 +126,7 @@ impl Crud {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u64>>,
         /// Where the page before ended.
-        #[oai(validator(max_length = 1500))]
+        #[oai(validator(max_length = 8000))]
         cursor: Query<Option<String>>,
     ) -> Answer<Json<Page>> {
         let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
@@ -156,40 +154,14 @@ impl Crud {
     /// The fields of {many}: what they hold, and how lists can use them.
     #[oai(path = "/fields", method = "get", operation_id = "fields")]
     async fn fields(&self, caller: Caller) -> Answer<Json<Fields>> {
-        domain::resource::access::see(&caller.scope(), self.resource)?;
-        let data = self.resource.fields.iter().map(|field| {
-            let (kind, to, choices) = match field.kind {
-                Kind::Text { .. } => ("text", None, None),
-                Kind::Integer { .. } => ("integer", None, None),
-                Kind::Decimal { .. } => ("decimal", None, None),
-                Kind::Boolean => ("boolean", None, None),
-                Kind::Date => ("date", None, None),
-                Kind::Time => ("time", None, None),
-                Kind::Choice(words) => ("choice", None, Some(words.iter().map(|&word| word.to_owned()).collect())),
-                Kind::Reference { to } => ("reference", Some(to.to_owned()), None),
-                Kind::References { to, .. } => ("references", Some(to.to_owned()), None),
-                Kind::Rows(_) => ("rows", None, None),
-                Kind::Tags => ("tags", None, None),
-                Kind::Json => ("json", None, None),
-            };
-            let writable = match field.written {
-                Written::Freely => "always",
-                Written::Once => "once",
-                Written::ByRules => "never",
-            };
-            FieldInfo {
-                name: field.name.to_owned(),
-                description: field.doc.to_owned(),
-                kind: kind.to_owned(),
-                to,
-                choices,
-                required: field.required,
-                writable: writable.to_owned(),
-                sortable: field.is_sortable(),
-                operators: operators(&field.kind).iter().map(|&word| word.to_owned()).collect(),
-            }
-        });
-        Ok(Json(Fields { data: data.collect() }))
+        let scope = caller.scope();
+        domain::resource::access::see(&scope, self.resource)?;
+        let mut data: Vec<FieldInfo> = self.resource.fields.iter().map(FieldInfo::own).collect();
+        if custom::TOPICS.contains(&self.resource.topic) && !scope.hides(self.resource, custom::FIELD) {
+            let customs = custom::Customs::of(&self.ledger.db().read, scope.tenant.0).await?;
+            data.extend(customs.on(self.resource).iter().map(|custom| FieldInfo::added(custom)));
+        }
+        Ok(Json(Fields { data }))
     }
 
     /// Make a {one}.

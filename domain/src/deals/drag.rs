@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Error, Result, Scope,
-    engine::Write,
+    engine::{Write, again},
     resource::{Record, Resource, access::Act, registry, related, rows::ROW, transact, write},
 };
 
@@ -40,25 +40,28 @@ type Standing = (String, Uuid);
 /// [`Error::Conflict`] when the neighbours have changed places; the database's.
 pub async fn put(ledger: &Ledger, scope: &Scope, id: Uuid, place: Place) -> Result<Record> {
     let deals = registry::named("deals");
-    let write = Write::begin(ledger, scope).await?;
-    // One at a time in a stage: two who drop into the same gap get two places. Before the deal is locked, as everybody does.
-    related::alone(&write, &format!("stage={}", place.stage_id)).await?;
-    let deal = write::locked(&write, deals, Act::Edit, id, None).await?;
-    let entered = deal["stage_id"] != json!(place.stage_id);
-    let own = deal["position"].as_str().unwrap_or_default();
-    let gap = gap(&write, id, place).await?;
-    let position = match free(&gap, own, entered) {
-        Some(position) => position,
-        None => {
-            rebalance(&write, id, place.stage_id).await?;
-            let gap = self::gap(&write, id, place).await?;
-            free(&gap, own, entered).ok_or_else(|| anyhow::anyhow!("a stage that was just rebalanced has no room"))?
-        }
-    };
-    let body = [("stage_id".to_owned(), json!(place.stage_id))].into_iter().collect();
-    let kept = [("position".to_owned(), json!(position))].into_iter().collect();
-    let record = write::update_with(&write, deals, id, &body, kept, None).await?;
-    transact::answered(write, deals, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        // One at a time in a stage: two who drop into the same gap get two places. Before the deal is locked, as everybody does.
+        related::alone(&write, &format!("stage={}", place.stage_id)).await?;
+        let deal = write::locked(&write, deals, Act::Edit, id, None).await?;
+        let entered = deal["stage_id"] != json!(place.stage_id);
+        let own = deal["position"].as_str().unwrap_or_default();
+        let gap = gap(&write, id, place).await?;
+        let position = match free(&gap, own, entered) {
+            Some(position) => position,
+            None => {
+                rebalance(&write, id, place.stage_id).await?;
+                let gap = self::gap(&write, id, place).await?;
+                free(&gap, own, entered).ok_or_else(|| anyhow::anyhow!("a stage that was just rebalanced has no room"))?
+            }
+        };
+        let body = [("stage_id".to_owned(), json!(place.stage_id))].into_iter().collect();
+        let kept = [("position".to_owned(), json!(position))].into_iter().collect();
+        let record = write::update_with(&write, deals, id, &body, kept, None).await?;
+        transact::answered(write, deals, record).await
+    })
+    .await
 }
 
 /// The end of a stage, for a deal that enters it.

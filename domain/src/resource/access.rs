@@ -47,6 +47,12 @@ impl Act {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::View, Self::Create, Self::Edit, Self::Delete];
 
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.as_str() == name)
+    }
+
     /// As in `contacts:edit`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -59,24 +65,28 @@ impl Act {
     }
 }
 
-/// The abilities of all resources, as `contacts:view`.
-pub(crate) static ABILITIES: LazyLock<Vec<(&'static Resource, Act, String)>> = LazyLock::new(|| {
-    let of = |resource: &'static Resource| Act::ALL.map(|act| (resource, act, format!("{}:{}", resource.topic, act.as_str())));
-    registry::all().iter().flat_map(of).collect()
+/// The abilities of each resource, such as `contacts:view`, in the order of [`Act::ALL`].
+static ABILITIES: LazyLock<HashMap<&'static str, [String; 4]>> = LazyLock::new(|| {
+    let of = |topic: &'static str| (topic, Act::ALL.map(|act| format!("{topic}:{}", act.as_str())));
+    registry::all().iter().map(|resource| of(resource.topic)).collect()
 });
+
+/// The abilities of all resources.
+pub(crate) fn abilities() -> impl Iterator<Item = &'static str> {
+    registry::all().iter().flat_map(|resource| Act::ALL.map(|act| resource.ability(act)))
+}
 
 impl Resource {
     /// What the act is called: `contacts:edit`.
     pub(crate) fn ability(&self, act: Act) -> &'static str {
-        let same = |(other, one, _): &&(&Resource, Act, String)| other.topic == self.topic && *one == act;
-        ABILITIES.iter().find(same).map_or("", |(_, _, name)| name)
+        ABILITIES.get(self.topic).map_or("", |names| &names[act as usize])
     }
 }
 
 /// What somebody's roles allow and hide, all of them together.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
-    reaches: HashMap<(String, String), Reach>,
+    reaches: HashMap<String, HashMap<String, Reach>>,
     hidden: HashMap<String, HashSet<String>>,
 }
 
@@ -97,7 +107,7 @@ impl Grants {
         for (topic, acts) in roles.iter().filter_map(|(grants, _)| grants.as_object()).flatten() {
             for (act, reach) in acts.as_object().into_iter().flatten() {
                 let Some(reach) = reach.as_str().and_then(Reach::named) else { continue };
-                let best = granted.reaches.entry((topic.clone(), act.clone())).or_insert(reach);
+                let best = granted.reaches.entry(topic.clone()).or_default().entry(act.clone()).or_insert(reach);
                 *best = reach.max(*best);
             }
         }
@@ -119,7 +129,7 @@ impl Grants {
 
     /// How far an act reaches by these roles alone.
     pub(crate) fn reach(&self, topic: &str, act: &str) -> Option<Reach> {
-        self.reaches.get(&(topic.to_owned(), act.to_owned())).copied()
+        self.reaches.get(topic)?.get(act).copied()
     }
 }
 
@@ -135,7 +145,7 @@ pub fn reaches(topic: &str, act: &str) -> &'static [&'static str] {
     match registry::find(topic) {
         // Roles are for admins, whatever a role says.
         Some(resource) if resource.topic == "roles" && act != "view" => &[],
-        Some(resource) if Act::ALL.iter().any(|one| one.as_str() == act) => {
+        Some(resource) if Act::named(act).is_some() => {
             if resource.owner.is_some() {
                 &["own", "team", "all"]
             } else {
@@ -163,7 +173,12 @@ impl Scope {
             (Role::Viewer, _) => None,
         };
         // The most that any of their roles allows.
-        reach.max(self.grants.reach(resource.topic, act.as_str())).filter(|_| within)
+        let reach = reach.max(self.grants.reach(resource.topic, act.as_str())).filter(|_| within);
+        match act {
+            // A change is answered with the record: nobody changes what they don't get to see.
+            Act::Edit | Act::Delete => reach.min(self.reach(resource, Act::View)),
+            Act::View | Act::Create => reach,
+        }
     }
 
     /// Whether the caller doesn't get to see a field.

@@ -1,5 +1,7 @@
 //! Reading: one record, or a page of them in any order, found by a filter and by words.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::Utc;
 use db::Db;
@@ -14,8 +16,9 @@ use uuid::Uuid;
 use super::{
     Record, Resource,
     access::Act,
+    custom::{self, Custom, Customs},
     field::{Field, Kind},
-    filter::{Asker, Filter, Leaf, Place, Test, What, sql::Target},
+    filter::{self, Asker, Filter, Leaf, Place, Test, What, sql::Target},
     rows::{self, ROW},
     value,
 };
@@ -85,7 +88,8 @@ impl Asker {
     /// # Errors
     /// The database's.
     pub async fn of(db: &Db, scope: &Scope) -> Result<Self> {
-        let mut asker = Self { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC };
+        let customs = Customs::of(&db.read, scope.tenant.0).await?;
+        let mut asker = Self { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, customs };
         let tenant = entities::tenant::Entity::find_by_id(scope.tenant).one(&db.read).await?;
         let mut zone = tenant.map(|tenant| tenant.time_zone);
         if let Some(id) = scope.user() {
@@ -112,7 +116,9 @@ impl Asker {
 pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: Wanted) -> Result<Listed> {
     // The order that nobody asked for must not fail on a field that isn't shown.
     let usual = if scope.hides(resource, resource.sort.trim_start_matches('-')) { "id" } else { resource.sort };
-    let order = read_sort(scope, resource, wanted.sort.as_deref().unwrap_or(usual))?;
+    let sort = wanted.sort.as_deref().unwrap_or(usual);
+    let customs = if sort.contains(custom::PREFIX) { Customs::of(&db.read, scope.tenant.0).await? } else { Customs::default() };
+    let order = read_sort(scope, resource, &customs, sort)?;
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;
@@ -138,7 +144,7 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
     let more = data.len() > limit;
     data.truncate(limit);
     let next_cursor = data.last().filter(|_| more).map(|last| {
-        let keys: Vec<&Value> = order.iter().map(|key| last.get(key.field.name).unwrap_or(&Value::Null)).collect();
+        let keys: Vec<&Value> = order.iter().map(|key| key.sorted.of(last)).collect();
         BASE64.encode(json!([name, keys]).to_string())
     });
     rows::show(&db.read, scope, resource, &wanted.include, &mut data).await?;
@@ -224,55 +230,95 @@ fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {
 
 /// A field of an order.
 struct Key<'a> {
-    field: &'a Field,
+    sorted: Sorted<'a>,
     down: bool,
 }
 
-fn read_sort<'a>(scope: &Scope, resource: &'a Resource, sort: &str) -> Result<Vec<Key<'a>>> {
+/// What is sorted by.
+enum Sorted<'a> {
+    Field(&'a Field),
+    Custom(Arc<Custom>),
+}
+
+impl Sorted<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Field(field) => field.name.to_owned(),
+            Self::Custom(custom) => custom.path(),
+        }
+    }
+
+    /// As SQL compares it.
+    fn kind(&self) -> &Kind {
+        match self {
+            Self::Field(field) => &field.kind,
+            Self::Custom(custom) => filter::custom::kind(custom),
+        }
+    }
+
+    /// Whether every record has it.
+    fn required(&self) -> bool {
+        matches!(self, Self::Field(field) if field.required)
+    }
+
+    fn of<'r>(&self, record: &'r Record) -> &'r Value {
+        match self {
+            Self::Field(field) => record.get(field.name).unwrap_or(&Value::Null),
+            Self::Custom(custom) => custom.of(record),
+        }
+    }
+}
+
+fn read_sort<'a>(scope: &Scope, resource: &'a Resource, customs: &Customs, sort: &str) -> Result<Vec<Key<'a>>> {
     let mut order: Vec<Key<'_>> = Vec::new();
     for part in sort.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (down, name) = part.strip_prefix('-').map_or((false, part), |name| (true, name));
-        let Some(field) = resource.field(name).filter(|field| field.is_sortable()) else {
+        let own = || resource.field(name).filter(|field| field.is_sortable()).map(Sorted::Field);
+        let added = || customs.at(resource, name).filter(|custom| custom.is_sortable()).cloned().map(Sorted::Custom);
+        let Some(sorted) = own().or_else(added) else {
             return Err(Error::field(
                 "/sort",
                 "unknown_field",
                 format!("takes fields of {}, with a minus for the other way", resource.topic),
             ));
         };
-        if order.iter().any(|key| key.field.name == name) {
+        if order.iter().any(|key| key.sorted.name() == name) {
             return Err(Error::field("/sort", "invalid", "names a field twice"));
         }
-        if scope.hides(resource, name) {
+        if scope.hides(resource, name.split_once('.').map_or(name, |(field, _)| field)) {
             return Err(Error::field("/sort", "forbidden", "you don't get to see this field"));
         }
-        order.push(Key { field, down });
+        order.push(Key { sorted, down });
     }
     if order.len() > 4 {
         return Err(Error::field("/sort", "too_many", "takes at most 4 fields"));
     }
     // No two records have the same place.
     let down = order.last().is_some_and(|key| key.down);
-    if order.iter().all(|key| key.field.name != "id") {
-        order.push(Key { field: resource.field("id").expect("every resource has an id"), down });
+    if order.iter().all(|key| key.sorted.name() != "id") {
+        order.push(Key { sorted: Sorted::Field(resource.field("id").expect("every resource has an id")), down });
     }
     Ok(order)
 }
 
 impl Key<'_> {
     fn spelled(&self) -> String {
-        format!("{}{}", if self.down { "-" } else { "" }, self.field.name)
+        format!("{}{}", if self.down { "-" } else { "" }, self.sorted.name())
     }
 
     /// What rows are sorted by: texts without case and accents.
     fn column(&self, target: Target<'_>) -> Expr {
-        match self.field.kind {
-            Kind::Text { .. } => target.bytewise(target.folded(ROW, self.field.name)),
-            _ => Resource::column(ROW, self.field.name),
+        let text = matches!(self.sorted.kind(), Kind::Text { .. });
+        match &self.sorted {
+            Sorted::Field(field) if text => target.bytewise(target.folded(ROW, field.name)),
+            Sorted::Field(field) => Resource::column(ROW, field.name),
+            Sorted::Custom(custom) if text => target.bytewise(target.folded_of(custom, ROW)),
+            Sorted::Custom(custom) => target.value_of(custom, ROW),
         }
     }
 
     fn value(&self, value: &Value) -> Expr {
-        match (&self.field.kind, value.as_str()) {
+        match (self.sorted.kind(), value.as_str()) {
             (Kind::Text { .. }, Some(text)) => Expr::val(value::fold(text)),
             (kind, _) => Expr::val(value::sql(kind, value)),
         }
@@ -281,7 +327,7 @@ impl Key<'_> {
     /// Empty ones come last, and first the other way round: as PostgreSQL's indexes have them.
     fn apply(&self, target: Target<'_>, select: &mut SelectStatement) {
         let order = if self.down { Order::Desc } else { Order::Asc };
-        match (self.field.required, target.backend) {
+        match (self.sorted.required(), target.backend) {
             (false, db::DbBackend::Sqlite) => {
                 let nulls = if self.down { NullOrdering::First } else { NullOrdering::Last };
                 select.order_by_expr_with_nulls(self.column(target), order, nulls);
@@ -306,7 +352,7 @@ fn beyond(target: Target<'_>, order: &[Key<'_>], after: &[Value]) -> Expr {
                 false => (column().gt(value.clone()), column().gte(value.clone())),
             };
             let further = further.or(column().eq(value).and(rest()));
-            match (key.field.required, down) {
+            match (key.sorted.required(), down) {
                 // The bound says nothing new, but an index begins there.
                 (true, _) => bound.and(further),
                 (false, false) => further.or(column().is_null()),

@@ -1,6 +1,6 @@
 //! What a CRM keeps, written once: a [`Resource`] says what it is, and everything that can be done to any of them is here.
 //!
-//! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory.
+//! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory; [`custom`]: those that tenants add.
 //! - [`filter`]: the one filter language; [`list`]: reading; [`mod@write`]: writing; [`access`]: who may.
 //! - [`registry`]: all of them.
 //!
@@ -10,6 +10,7 @@
 //! To add one: docs/adding-a-resource.md.
 
 pub mod access;
+pub mod custom;
 pub mod field;
 pub mod filter;
 pub mod list;
@@ -170,6 +171,7 @@ impl Resource {
     pub fn new(name: &'static str, topic: &'static str, schema: &'static str, doc: &'static str, own: Vec<Field>) -> Self {
         let mut fields = vec![Field::new("id", Kind::Reference { to: topic }, "Its id.").required().by_rules()];
         fields.extend(own);
+        fields.extend(custom::TOPICS.contains(&topic).then(custom::field));
         fields.extend(COMMON.iter().cloned());
         Self {
             name,

@@ -5,7 +5,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Record, Resource, access::Act, field::Kind, rows, write};
-use crate::{Error, Result, Scope, engine::Write};
+use crate::{
+    Error, Result, Scope,
+    engine::{Write, again},
+};
 
 /// Commits, and answers with the record as the caller gets to see it.
 pub(crate) async fn answered(write: Write<'_>, resource: &'static Resource, record: Record) -> Result<Record> {
@@ -20,9 +23,12 @@ pub(crate) async fn answered(write: Write<'_>, resource: &'static Resource, reco
 /// # Errors
 /// As there.
 pub async fn create(ledger: &Ledger, scope: &Scope, resource: &'static Resource, body: &Record) -> Result<Record> {
-    let write = Write::begin(ledger, scope).await?;
-    let record = write::create(&write, resource, body).await?;
-    answered(write, resource, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let record = write::create(&write, resource, body).await?;
+        answered(write, resource, record).await
+    })
+    .await
 }
 
 /// [`write::update`].
@@ -37,9 +43,12 @@ pub async fn update(
     body: &Record,
     version: Option<i64>,
 ) -> Result<Record> {
-    let write = Write::begin(ledger, scope).await?;
-    let record = write::update(&write, resource, id, body, version).await?;
-    answered(write, resource, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let record = write::update(&write, resource, id, body, version).await?;
+        answered(write, resource, record).await
+    })
+    .await
 }
 
 /// [`write::upsert`]: whether it is new, and the record.
@@ -54,9 +63,12 @@ pub async fn upsert(
     key: &str,
     body: &Record,
 ) -> Result<(bool, Record)> {
-    let write = Write::begin(ledger, scope).await?;
-    let (new, record) = write::upsert(&write, resource, field, key, body).await?;
-    Ok((new, answered(write, resource, record).await?))
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let (new, record) = write::upsert(&write, resource, field, key, body).await?;
+        Ok((new, answered(write, resource, record).await?))
+    })
+    .await
 }
 
 /// [`write::trash`], or [`write::purge`] when it is for good.
@@ -71,12 +83,15 @@ pub async fn delete(
     for_good: bool,
     version: Option<i64>,
 ) -> Result<()> {
-    let write = Write::begin(ledger, scope).await?;
-    match for_good {
-        true => write::purge(&write, resource, id, version).await?,
-        false => _ = write::trash(&write, resource, id, version).await?,
-    }
-    write.commit(()).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        match for_good {
+            true => write::purge(&write, resource, id, version).await?,
+            false => _ = write::trash(&write, resource, id, version).await?,
+        }
+        write.commit(()).await
+    })
+    .await
 }
 
 /// [`write::restore`].
@@ -84,9 +99,12 @@ pub async fn delete(
 /// # Errors
 /// As there.
 pub async fn restore(ledger: &Ledger, scope: &Scope, resource: &'static Resource, id: Uuid) -> Result<Record> {
-    let write = Write::begin(ledger, scope).await?;
-    let record = write::restore(&write, resource, id).await?;
-    answered(write, resource, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let record = write::restore(&write, resource, id).await?;
+        answered(write, resource, record).await
+    })
+    .await
 }
 
 /// [`write::duplicate`].
@@ -94,9 +112,12 @@ pub async fn restore(ledger: &Ledger, scope: &Scope, resource: &'static Resource
 /// # Errors
 /// As there.
 pub async fn duplicate(ledger: &Ledger, scope: &Scope, resource: &'static Resource, id: Uuid) -> Result<Record> {
-    let write = Write::begin(ledger, scope).await?;
-    let record = write::duplicate(&write, resource, id).await?;
-    answered(write, resource, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let record = write::duplicate(&write, resource, id).await?;
+        answered(write, resource, record).await
+    })
+    .await
 }
 
 /// Puts things on one of a record's lists and takes others off it: names of tags, or ids of other records.
@@ -115,16 +136,19 @@ pub async fn put(
     let Some(field) = resource.field(field).filter(|field| matches!(field.kind, Kind::Tags | Kind::References { .. })) else {
         return Err(Error::NotFound("relation"));
     };
-    let write = Write::begin(ledger, scope).await?;
-    let record = write::load(&write, resource, Act::View, id, true).await?.ok_or(Error::NotFound(resource.name))?;
-    let same = |a: &Value, b: &Value| match (field.kind == Kind::Tags, a.as_str(), b.as_str()) {
-        (true, Some(a), Some(b)) => super::value::fold(a) == super::value::fold(b),
-        _ => a == b,
-    };
-    let stays = |one: &&Value| !off.iter().chain(&on).any(|other| same(one, other));
-    let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(stays).cloned().collect();
-    list.extend(on);
-    let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
-    let record = write::update(&write, resource, id, &body, None).await?;
-    answered(write, resource, record).await
+    again(|| async {
+        let write = Write::begin(ledger, scope).await?;
+        let record = write::load(&write, resource, Act::View, id, true).await?.ok_or(Error::NotFound(resource.name))?;
+        let same = |a: &Value, b: &Value| match (field.kind == Kind::Tags, a.as_str(), b.as_str()) {
+            (true, Some(a), Some(b)) => super::value::fold(a) == super::value::fold(b),
+            _ => a == b,
+        };
+        let stays = |one: &&Value| !off.iter().chain(&on).any(|other| same(one, other));
+        let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(stays).cloned().collect();
+        list.extend(on.iter().cloned());
+        let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
+        let record = write::update(&write, resource, id, &body, None).await?;
+        answered(write, resource, record).await
+    })
+    .await
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Action, Change, Record, Resource,
     access::Act,
+    custom,
     field::{Field, Kind},
     filter::sql::Target,
     related,
@@ -66,8 +67,9 @@ pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, 
         after.insert(name.to_owned(), value);
     }
     let mut change = Change { action: Action::Create, id, before: Record::new(), after };
+    custom::complete(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
-    verify(write, resource, &change).await?;
+    verify(write, resource, &change, body).await?;
     let columns: Vec<&Field> = resource.columns().collect();
     let mut insert = Query::insert();
     insert
@@ -108,8 +110,9 @@ pub(crate) async fn update_with(
     after.extend(taken(write.scope, resource, Action::Update, body)?);
     after.extend(own);
     let mut change = Change { action: Action::Update, id, before, after };
+    custom::complete(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
-    verify(write, resource, &change).await?;
+    verify(write, resource, &change, body).await?;
     store(write, resource, change).await
 }
 
@@ -140,7 +143,7 @@ async fn move_to(write: &Write<'_>, resource: &'static Resource, id: Uuid, versi
     let mut change = Change { action, id, before, after };
     resource.rules.check(write, &mut change).await?;
     if action == Action::Restore {
-        verify(write, resource, &change).await?;
+        verify(write, resource, &change, &Record::new()).await?;
     }
     store(write, resource, change).await
 }
@@ -266,14 +269,16 @@ fn taken(scope: &Scope, resource: &'static Resource, action: Action, body: &Reco
     if faults.is_empty() { Ok(after) } else { Err(Error::Invalid(faults)) }
 }
 
-/// Whether everything it refers to is there for the caller, and nobody else has what only one may have.
-async fn verify(write: &Write<'_>, resource: &'static Resource, change: &Change) -> Result<()> {
+/// Whether everything that `given` refers to is there for the caller, and nobody else has what only one may have. What the
+/// rules choose, they answer for.
+async fn verify(write: &Write<'_>, resource: &'static Resource, change: &Change, given: &Record) -> Result<()> {
     let target = Target { backend: write.get_database_backend(), scope: write.scope };
     let mut faults = Vec::new();
     let restored = change.action == Action::Restore;
     for field in resource.fields.iter().filter(|field| field.name != "id" && (change.changes(field.name) || restored && field.unique)) {
         let value = &change.after[field.name];
         match field.kind {
+            Kind::Reference { .. } | Kind::References { .. } if !given.contains_key(field.name) => {}
             Kind::Reference { to } | Kind::References { to, .. } => {
                 // What it referred to before may have gone since; that is no reason to refuse another change.
                 let known = change.before.get(field.name).and_then(Value::as_array);

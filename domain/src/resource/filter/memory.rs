@@ -30,7 +30,7 @@ impl Filter {
 }
 
 fn holds(place: &Place, test: &Test, seen: &Seen<'_>) -> bool {
-    match (place.hop, place.what) {
+    match (place.hop, &place.what) {
         (Some(hop), What::Count) => {
             let count = i64::try_from((seen.related)(hop.name).len()).unwrap_or(i64::MAX);
             passes(Some(&Cell::Number(count)), test)
@@ -40,10 +40,20 @@ fn holds(place: &Place, test: &Test, seen: &Seen<'_>) -> bool {
     }
 }
 
-fn in_record(what: What, test: &Test, record: &Record) -> bool {
+fn in_record(what: &What, test: &Test, record: &Record) -> bool {
     let list = |name: &str| record.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     match what {
         What::Count => false,
+        What::Custom(custom) => {
+            let value = custom.of(record);
+            let has = |operand: &Operand| value.as_array().is_some_and(|list| list.contains(&operand.value));
+            match test {
+                Test::In(operands) if custom.many => operands.iter().any(has),
+                Test::All(operands) => operands.iter().all(has),
+                _ if custom.many => value.is_array(),
+                _ => passes(value::cell(&custom.kind, value).as_ref(), test),
+            }
+        }
         What::Row(field, _, part) => list(field.name).iter().any(|row| passes(value::cell(&part.kind, &row[part.name]).as_ref(), test)),
         What::Field(field) => match &field.kind {
             Kind::Rows(_) | Kind::References { .. } | Kind::Tags => {

@@ -7,10 +7,13 @@
 //!   field is not equal to anything;
 //! - `contains`, `starts_with` and `ends_with` leave case and accents aside, the others don't.
 
+pub(crate) mod custom;
 pub mod dates;
 pub mod memory;
 mod read;
 pub mod sql;
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -19,6 +22,7 @@ use uuid::Uuid;
 
 use super::{
     Resource,
+    custom::{Custom, Customs},
     field::{Field, Kind, RowField, Rows},
     value::Cell,
 };
@@ -93,12 +97,14 @@ pub enum By {
 }
 
 /// What a comparison looks at, in the record where it looks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// A field.
     Field(&'static Field),
     /// A field of the rows of a field.
     Row(&'static Field, &'static Rows, &'static RowField),
+    /// A field that the tenant added.
+    Custom(Arc<Custom>),
     /// How many there are behind the relation.
     Count,
 }
@@ -106,12 +112,22 @@ pub enum What {
 impl What {
     /// What kind of value it compares.
     #[must_use]
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &Kind {
         static COUNT: Kind = Kind::Integer { min: 0, max: i64::MAX };
         match self {
             Self::Field(field) => &field.kind,
             Self::Row(_, _, field) => &field.kind,
+            Self::Custom(custom) => &custom.kind,
             Self::Count => &COUNT,
+        }
+    }
+
+    /// The operators that it takes.
+    #[must_use]
+    pub fn operators(&self) -> &'static [&'static str] {
+        match self {
+            Self::Custom(custom) => custom.operators(),
+            other => operators(other.kind()),
         }
     }
 }
@@ -151,6 +167,13 @@ pub struct Operand {
     pub cell: Cell,
 }
 
+impl Operand {
+    /// One that only SQL compares.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self { value: value.clone(), cell: Cell::Text(String::new()) }
+    }
+}
+
 /// Who asks, and when: what `@me` and `today` mean.
 #[derive(Clone, Debug)]
 pub struct Asker {
@@ -162,6 +185,8 @@ pub struct Asker {
     pub now: DateTime<Utc>,
     /// Where their day begins.
     pub zone: Tz,
+    /// The fields that their company added.
+    pub customs: Customs,
 }
 
 /// The operators that a kind takes.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Asker, By, Filter, Hop, Leaf, MAX_DEPTH, MAX_LEAVES, MAX_VALUES, Operand, Place, Test, What, dates, operators};
+use super::{Asker, By, Filter, Hop, Leaf, MAX_DEPTH, MAX_LEAVES, MAX_VALUES, Operand, Place, Test, What, dates};
 use crate::{
     Error, Result, Scope,
-    resource::{Resource, access::Act, field::Kind, registry, value},
+    resource::{Resource, access::Act, custom, field::Kind, registry, value},
 };
 
 impl Filter {
@@ -82,9 +82,9 @@ impl Reader<'_> {
         };
         let (path, op) = (text("field")?, text("op")?);
         let place = self.place(path, &format!("{at}/field"))?;
-        let kind = place.what.kind();
-        if !operators(kind).contains(&op) {
-            let known = operators(kind).join(", ");
+        let (kind, operators) = (place.what.kind(), place.what.operators());
+        if !operators.contains(&op) {
+            let known = operators.join(", ");
             let message = if known.is_empty() { "can't be compared".to_owned() } else { format!("is none of {known}, which {path} takes") };
             return Err(Error::field(format!("{at}/op"), "invalid", message));
         }
@@ -110,14 +110,16 @@ impl Reader<'_> {
         let what = match path.split_once('.') {
             None if path == "count" && hop.is_some_and(|hop| !matches!(hop.by, By::Ours(_))) => What::Count,
             None => What::Field(resource.field(path).ok_or_else(unknown)?),
+            Some((custom::FIELD, _)) => What::Custom(self.asker.customs.at(resource, path).ok_or_else(unknown)?.clone()),
             Some((name, part)) => {
                 let field = resource.field(name).ok_or_else(unknown)?;
                 let Kind::Rows(rows) = field.kind else { return Err(unknown()) };
                 What::Row(field, rows, rows.fields.iter().find(|field| field.name == part).ok_or_else(unknown)?)
             }
         };
-        let name = match what {
+        let name = match &what {
             What::Field(field) | What::Row(field, ..) => field.name,
+            What::Custom(_) => custom::FIELD,
             What::Count => "",
         };
         // A relation tells what the field says that keeps it.

@@ -34,7 +34,7 @@ impl Filter {
             Self::Or(parts) => join(parts, resource, alias, target, false)?,
             Self::Leaf(leaf) => {
                 let Leaf { place, test, not } = leaf.as_ref();
-                let holds = match (place.hop, place.what) {
+                let holds = match (place.hop, &place.what) {
                     (Some(hop), What::Count) => {
                         let count = target.behind(hop, alias, "hop")?.expr(Func::count(Resource::column("hop", "id"))).to_owned();
                         compare(Expr::SubQuery(None, Box::new(count.into())), What::Count.kind(), test)
@@ -62,7 +62,7 @@ fn join(parts: &[Filter], resource: &'static Resource, alias: &str, target: Targ
     Ok(joined.unwrap_or_else(|| Expr::cust(if all { "1 = 1" } else { "1 = 0" })))
 }
 
-fn exists(select: &mut SelectStatement) -> Expr {
+pub(super) fn exists(select: &mut SelectStatement) -> Expr {
     Expr::exists(select.expr(Expr::cust("1")).to_owned())
 }
 
@@ -88,7 +88,7 @@ impl Target<'_> {
     }
 
     /// Whether the test holds for one of the values.
-    fn holds(&self, what: What, test: &Test, alias: &str) -> Expr {
+    fn holds(&self, what: &What, test: &Test, alias: &str) -> Expr {
         match what {
             What::Count => Expr::cust("1 = 0"), // only behind a relation
             What::Row(_, rows, part) => {
@@ -96,6 +96,7 @@ impl Target<'_> {
                 exists(select.and_where(self.test("part", part.name, &part.kind, test)))
             }
             What::Field(field) => self.field(field, test, alias),
+            What::Custom(custom) => self.custom(custom, test, alias),
         }
     }
 
@@ -141,11 +142,7 @@ impl Target<'_> {
     fn test(&self, alias: &str, name: &'static str, kind: &Kind, test: &Test) -> Expr {
         let column = Resource::column(alias, name);
         match test {
-            Test::Like { text, before, after } => {
-                let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                let pattern = format!("{}{escaped}{}", if *before { "%" } else { "" }, if *after { "%" } else { "" });
-                self.folded(alias, name).like(LikeExpr::new(pattern).escape('\\'))
-            }
+            Test::Like { text, before, after } => like(self.folded(alias, name), text, *before, *after),
             Test::Below(..) | Test::Above(..) | Test::Between(..) if matches!(kind, Kind::Text { .. }) => {
                 compare(self.bytewise(column), kind, test)
             }
@@ -155,10 +152,14 @@ impl Target<'_> {
 
     /// Without case and accents; [`db::fold`] says the same in memory.
     pub(crate) fn folded(&self, alias: &str, column: &str) -> Expr {
-        let column = format!(r#""{alias}"."{column}""#);
+        self.fold(&format!(r#""{alias}"."{column}""#))
+    }
+
+    /// A text of SQL without case and accents.
+    pub(super) fn fold(&self, text: &str) -> Expr {
         match self.backend {
-            DbBackend::Sqlite => Expr::cust(db::fold::sqlite(&column)),
-            _ => Expr::cust(db::fold::postgres(&column)),
+            DbBackend::Sqlite => Expr::cust(db::fold::sqlite(text)),
+            _ => Expr::cust(db::fold::postgres(text)),
         }
     }
 
@@ -179,7 +180,14 @@ fn element(kind: &Kind) -> Kind {
     }
 }
 
-fn is_in(column: Expr, kind: &Kind, operands: &[Operand]) -> Expr {
+/// Whether a folded text has another one in it, as it is written.
+pub(super) fn like(folded: Expr, text: &str, before: bool, after: bool) -> Expr {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let any = |wanted| if wanted { "%" } else { "" };
+    folded.like(LikeExpr::new(format!("{}{escaped}{}", any(before), any(after))).escape('\\'))
+}
+
+pub(super) fn is_in(column: Expr, kind: &Kind, operands: &[Operand]) -> Expr {
     match operands {
         [] => Expr::cust("1 = 0"),
         [one] => column.eq(value::sql(kind, &one.value)),
@@ -187,7 +195,7 @@ fn is_in(column: Expr, kind: &Kind, operands: &[Operand]) -> Expr {
     }
 }
 
-fn compare(column: Expr, kind: &Kind, test: &Test) -> Expr {
+pub(super) fn compare(column: Expr, kind: &Kind, test: &Test) -> Expr {
     let sql = |operand: &Operand| value::sql(kind, &operand.value);
     match test {
         Test::Present => column.is_not_null(),

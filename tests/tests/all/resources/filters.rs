@@ -7,6 +7,7 @@ use domain::{
     entities::Role,
     resource::{
         Record, Resource,
+        custom::Customs,
         field::{Field, Kind},
         filter::{Asker, Filter, memory::Seen, operators},
         registry,
@@ -56,7 +57,13 @@ fn operands(field: &Field, op: &str, records: &[Record]) -> Vec<Value> {
 
 async fn agrees(app: &TestApp, ana: &Person, resource: &'static Resource, records: &[Record], filter: Value) {
     let scope = Scope::system(ana.tenant, Actor::User(ana.id));
-    let asker = Asker { user: Some(ana.id.0), team: vec![ana.id.0], now: Utc::now(), zone: chrono_tz::America::Sao_Paulo };
+    let asker = Asker {
+        user: Some(ana.id.0),
+        team: vec![ana.id.0],
+        now: Utc::now(),
+        zone: chrono_tz::America::Sao_Paulo,
+        customs: Customs::default(),
+    };
     let read = Filter::read(resource, &scope, &asker, &filter, "/filter").unwrap_or_else(|error| panic!("{filter}: {error:?}"));
     let wanted: Vec<Record> = records.iter().filter(|record| read.holds(&Seen { record, related: &|_| Vec::new() })).cloned().collect();
     let found = query(app, ana, resource, json!({ "filter": filter, "limit": 200 })).await;

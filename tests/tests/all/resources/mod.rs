@@ -1,8 +1,10 @@
 //! What holds for every resource in the registry, on both databases.
 
 mod conformance;
+mod custom;
 mod demo;
 mod filters;
 mod matrix;
 mod pages;
 mod roles;
+mod stuck;

@@ -1,0 +1,12 @@
+--pg drop index products_custom;
+--pg drop index activities_custom;
+--pg drop index deals_custom;
+--pg drop index companies_custom;
+--pg drop index contacts_custom;
+alter table products drop column custom;
+alter table activities drop column custom;
+alter table deals drop column custom;
+alter table companies drop column custom;
+alter table contacts drop column custom;
+drop table custom_field_options;
+drop table custom_fields;
