@@ -67,9 +67,9 @@ impl<'a> Maker<'a> {
             }
         }
         if resource.topic == "custom_fields" {
-            let chosen = ["select", "radio", "multiselect", "checkbox"].iter().any(|kind| body["kind"] == *kind);
-            body.insert("options".into(), if chosen { json!([{ "value": format!("l{n}") }]) } else { json!([]) });
             body.insert("unique".into(), json!(false));
+            let options = resource.field("options").expect("custom fields have options");
+            body.insert("options".into(), self.value(resource, options, n).await);
         }
         Value::Object(body)
     }
@@ -86,6 +86,10 @@ impl<'a> Maker<'a> {
                 json!([row.collect::<Map<_, _>>()])
             }
             Kind::Json => field.sample(), // its rules know what may be in it
+            // Those whose options are chosen have all fields.
+            Kind::Choice(_) if resource.topic == "custom_fields" && field.name == "kind" => {
+                json!(["select", "multiselect", "radio"][n % 3])
+            }
             // An empty one now and then, where that may be.
             _ if n % 5 == 4 && !field.required => Value::Null,
             // In order of time, and never one before the other.

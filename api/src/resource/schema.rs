@@ -122,8 +122,10 @@ fn shown(resource: &'static Resource) -> MetaSchema {
         ..object("What the records are called that its fields name, by field; null for one that you may not see.".into())
     };
     schema.properties.push(("_labels", inline(names)));
-    for (name, _, to) in resource.relations() {
-        schema.properties.push((name, reference(domain::resource::registry::named(to).schema)));
+    for (name, field, to) in resource.relations() {
+        let other = reference(domain::resource::registry::named(to).schema);
+        let several = matches!(field.kind, Kind::References { .. });
+        schema.properties.push((name, if several { inline(array(other)) } else { other }));
     }
     schema.example = Some(example(resource.fields.iter()));
     schema

@@ -23,6 +23,8 @@ pub struct Field {
     pub unique: bool,
     /// What one may look like, where its kind says too little.
     pub example: Option<Value>,
+    /// The relation that it opens: `owner` for `owner_id`, `contacts` for `contact_ids`.
+    pub relation: Option<&'static str>,
 }
 
 /// Who writes a field, and when.
@@ -143,8 +145,13 @@ impl Field {
     /// A field that may be left out, written freely.
     #[must_use]
     pub fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        let searched = false;
-        Self { name, doc, kind, written: Written::Freely, required: false, default: None, searched, unique: false, example: None }
+        let relation = match kind {
+            Kind::Reference { .. } => name.strip_suffix("_id"),
+            Kind::References { .. } => name.strip_suffix("_ids").map(plural),
+            _ => None,
+        };
+        let (written, searched, unique) = (Written::Freely, false, false);
+        Self { name, doc, kind, written, required: false, default: None, searched, unique, example: None, relation }
     }
 
     /// A text of one line.
@@ -230,13 +237,21 @@ impl Field {
         }
     }
 
-    /// The relation that a reference opens: `owner` for `owner_id`.
+    /// Where it leads, if its values are ids of records.
     #[must_use]
-    pub fn relation(&self) -> Option<(&'static str, &'static str)> {
+    pub fn leads_to(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Reference { to } => self.name.strip_suffix("_id").map(|name| (name, to)),
+            Kind::Reference { to } | Kind::References { to, .. } => Some(to),
             _ => None,
         }
+    }
+}
+
+/// The resources are made once: their names may stay for ever.
+fn plural(stem: &str) -> &'static str {
+    match stem.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies").leak(),
+        None => format!("{stem}s").leak(),
     }
 }
 

@@ -209,9 +209,9 @@ impl Resource {
         })
     }
 
-    /// The relations to one other record: their name, their field and the topic they lead to.
+    /// The relations to other records that its fields open: their name, their field and the topic they lead to.
     pub fn relations(&self) -> impl Iterator<Item = (&'static str, &Field, &'static str)> {
-        self.fields.iter().filter_map(|field| field.relation().map(|(name, to)| (name, field, to)))
+        self.fields.iter().filter_map(|field| Some((field.relation?, field, field.leads_to()?)))
     }
 
     /// What a record is called.

@@ -71,6 +71,9 @@ mod tests {
                 let leads = matches!(field.kind, Kind::Reference { to } | Kind::References { to, .. } if to == resource.topic);
                 assert!(leads, "{topic}.{name} does not lead to {}", resource.topic);
             }
+            let mut names: Vec<&str> = resource.relations().map(|(name, ..)| name).chain(resource.many.iter().map(|(to, _)| *to)).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{} have two relations of one name: {names:?}", resource.topic);
             for name in resource.label.iter().chain(&resource.owner) {
                 assert!(resource.field(name).is_some(), "{} have no {name}", resource.topic);
             }

@@ -139,12 +139,7 @@ pub(crate) async fn show(
     records.iter_mut().for_each(|record| scope.mask(resource, record));
     let mut wanted: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
     let fields = resource.fields.iter().filter(|field| field.name != "id");
-    let fields: Vec<_> = fields
-        .filter_map(|field| match field.kind {
-            Kind::Reference { to } | Kind::References { to, .. } => Some((field, to)),
-            _ => None,
-        })
-        .collect();
+    let fields: Vec<_> = fields.filter_map(|field| Some((field, field.leads_to()?))).collect();
     for (field, to) in &fields {
         wanted.entry(to).or_default().extend(records.iter().flat_map(|record| held(record, field.name)));
     }
@@ -166,11 +161,13 @@ pub(crate) async fn show(
                 _ if !ids.is_empty() => _ = labels.insert(field.name.to_owned(), label(&ids[0])),
                 _ => {}
             }
-            if let Some((name, _)) = field.relation()
-                && include.iter().any(|one| one == name)
-            {
-                let one = ids.first().and_then(|id| known.get(id)).cloned().map_or(Value::Null, Value::Object);
-                included.insert(name.to_owned(), one);
+            if let Some(name) = field.relation.filter(|name| include.iter().any(|one| one == name)) {
+                let mut seen = ids.iter().filter_map(|id| known.get(id).cloned()).map(Value::Object);
+                let whole = match field.kind {
+                    Kind::References { .. } => seen.collect(),
+                    _ => seen.next().unwrap_or(Value::Null),
+                };
+                included.insert(name.to_owned(), whole);
             }
         }
         record.extend(included);

@@ -21,15 +21,11 @@ impl Filter {
     /// The relation of `resource` with that name.
     fn hop(resource: &'static Resource, name: &str) -> Option<Hop> {
         if let Some((name, field, to)) = resource.relations().find(|(one, ..)| *one == name) {
-            return Some(Hop { name, to: registry::named(to), by: By::Ours(field.name), via: field.name });
-        }
-        // A list of theirs: `contact` for `contact_ids`.
-        for field in &resource.fields {
-            if let (Kind::References { to, table, own, other }, Some(name)) =
-                (&field.kind, field.name.strip_suffix("_ids").filter(|one| *one == name))
-            {
-                return Some(Hop { name, to: registry::named(to), by: By::Joined { table, ours: own, theirs: other }, via: field.name });
-            }
+            let by = match field.kind {
+                Kind::References { table, own, other, .. } => By::Joined { table, ours: own, theirs: other },
+                _ => By::Ours(field.name),
+            };
+            return Some(Hop { name, to: registry::named(to), by, via: field.name });
         }
         let (name, field) = *resource.many.iter().find(|(to, _)| *to == name)?;
         let to = registry::named(name);
@@ -124,8 +120,7 @@ impl Reader<'_> {
         };
         // A relation tells what the field says that keeps it.
         let via = hop.is_some_and(|hop| {
-            let ours = self.resource.field(hop.via).is_some_and(|field| field.relation().is_some_and(|(name, _)| name == hop.name))
-                || hop.via.strip_suffix("_ids") == Some(hop.name);
+            let ours = self.resource.relations().any(|(name, ..)| name == hop.name);
             self.scope.hides(if ours { self.resource } else { hop.to }, hop.via)
         });
         if via || self.scope.hides(resource, name) {

@@ -17,7 +17,6 @@ use domain::{
 use serde_json::{Value, json};
 use tests::{
     app::{Person, TestApp, app},
-    database::Kind,
     on_both_databases,
 };
 
