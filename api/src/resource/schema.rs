@@ -223,7 +223,10 @@ fn kind(kind: &Kind) -> MetaSchema {
         Kind::Time => MetaSchema::new_with_format("string", "date-time"),
         Kind::Choice(words) => MetaSchema { enum_items: words.iter().map(|word| json!(word)).collect(), ..text },
         Kind::Reference { .. } => id,
-        Kind::Json => MetaSchema::new("object"),
+        Kind::Json => MetaSchema {
+            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+            ..MetaSchema::new("object")
+        },
         Kind::Rows(rows) => MetaSchema { max_items: Some(100), ..array(reference(rows.schema)) },
         Kind::References { .. } => MetaSchema { max_items: Some(100), ..array(inline(id)) },
         Kind::Tags => {
