@@ -125,8 +125,8 @@ impl Crud {
         /// How many, 1 to 200; 25 when it is left out.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u64>>,
-        /// Where the page before ended.
-        #[oai(validator(max_length = 8000))]
+        /// Where the page before ended. One that is longer, after texts of many characters, goes into the body of a query.
+        #[oai(validator(max_length = 1500))]
         cursor: Query<Option<String>>,
     ) -> Answer<Json<Page>> {
         let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
