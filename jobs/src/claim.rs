@@ -8,7 +8,7 @@ use std::{
 
 use db::DbErr;
 use futures::future::BoxFuture;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
@@ -129,10 +129,26 @@ impl Ledger {
     pub(crate) async fn give_back(&self, held: &[(i64, i64)]) -> Result<(), DbErr> {
         let sql = self.sql();
         let rows = self.db().quick.query_all_raw(sql.statement(sql.give_back, [tokens(held).into()])).await?;
-        let lanes = rows.iter().map(|row| Ok(Lane::route(row.try_get::<String>("", "queue")?, row.try_get::<String>("", "route")?)));
-        self.wake().lanes(lanes.collect::<Result<BTreeSet<_>, DbErr>>()?);
+        self.wake().lanes(lanes(&rows)?);
         Ok(())
     }
+
+    /// A worker that runs nothing any more lets go of what the ledger still counts as its: a claim whose answer never came,
+    /// a handler that panicked. Without this, such a job waits for its lease.
+    pub(crate) async fn let_go(&self, worker: &str) -> Result<(), DbErr> {
+        let sql = self.sql();
+        let rows = self.db().quick.query_all_raw(sql.statement(sql.let_go, [worker.into()])).await?;
+        for row in &rows {
+            let (job, kind) = (row.try_get::<Uuid>("", "id")?, row.try_get::<String>("", "kind")?);
+            tracing::warn!(%job, kind, "counted as running though nobody ran it; given back");
+        }
+        self.wake().lanes(lanes(&rows)?);
+        Ok(())
+    }
+}
+
+fn lanes(rows: &[QueryResult]) -> Result<BTreeSet<Lane>, DbErr> {
+    rows.iter().map(|row| Ok(Lane::route(row.try_get::<String>("", "queue")?, row.try_get::<String>("", "route")?))).collect()
 }
 
 fn tokens(held: &[(i64, i64)]) -> Value {

@@ -61,11 +61,12 @@ pub(super) fn serve(shared: &Arc<Shared>, lanes: &Mutex<BTreeMap<Lane, Serving>>
         move || format!("{worker}.{lane}.{}", restarts.fetch_add(1, Relaxed))
     };
     let concurrency = shared.options.concurrency;
-    let runner = Runner { shared: shared.clone(), slots: Arc::new(Semaphore::new(concurrency)), stopping: stopping.clone() };
+    let slots = Arc::new(Semaphore::new(concurrency));
+    let runner = Runner { shared: shared.clone(), lane: lane.clone(), slots, stopping: stopping.clone() };
     let (feeder, monitor) = match shared.transport.source(&lane) {
         Source::Pull(pull) => {
             let (items, receiver) = mpsc::unbounded_channel(); // bounded by the feeder's slots
-            let feeder = tokio::spawn(feed(runner.clone(), lane.clone(), pull, items));
+            let feeder = tokio::spawn(feed(runner.clone(), pull, items));
             let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
             let monitor = Monitor::new().register(move |_| {
                 WorkerBuilder::new(name().as_str())
@@ -122,8 +123,8 @@ fn received(receiver: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Item>>>) ->
 }
 
 /// Transport → claim → apalis, as long as there are free slots.
-async fn feed(runner: Runner, lane: Lane, mut pull: Box<dyn Pull>, items: mpsc::UnboundedSender<Item>) {
-    let Runner { shared, slots, mut stopping } = runner;
+async fn feed(runner: Runner, mut pull: Box<dyn Pull>, items: mpsc::UnboundedSender<Item>) {
+    let Runner { shared, lane, slots, mut stopping } = runner;
     let local = matches!(shared.transport, Transport::Local(_));
     let patience = Duration::from_millis(if local { 20 } else { 3000 });
     loop {
@@ -180,12 +181,17 @@ async fn on_item(item: Item, runner: Data<Runner>) -> Result<(), BoxDynError> {
 
 /// apalis-redis hands over one number at a time, so the claims are gathered here.
 async fn on_seq(seq: i64, runner: Data<Runner>) -> Result<(), BoxDynError> {
-    let slots = runner.0.slots.clone();
+    let Runner { lane, slots, stopping, .. } = (*runner).clone();
     runner
         .0
         .apart(|shared| async move {
             let slot = slots.acquire_owned().await.expect("the semaphore is never closed");
             let claiming = Claiming::begin(&shared.claiming);
+            // In this order: a process that stops says so, then looks for claims. It waits for this one, or this one is not made.
+            if *stopping.borrow() {
+                _ = shared.ledger.take_back(&lane, &[seq]).await; // the reaper does it otherwise
+                return;
+            }
             if let Some(Some(job)) = shared.claims.ask(seq).await {
                 let mut held = shared.holdings.hold(&job);
                 held.occupy(slot);
@@ -201,6 +207,7 @@ async fn on_seq(seq: i64, runner: Data<Runner>) -> Result<(), BoxDynError> {
 #[derive(Clone)]
 struct Runner {
     shared: Arc<Shared>,
+    lane: Lane,
     /// Places to run: also for handlers whose apalis worker is gone.
     slots: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,

@@ -160,6 +160,10 @@ impl Runtime {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             self.shared.holdings.given_back().await;
+            while let Err(error) = self.shared.ledger.let_go(&self.shared.name).await {
+                tracing::warn!(%error, "what is left waits for the database");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
         };
         if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!(running = self.shared.holdings.count(), "stopped before every job was done; their leases will end");

@@ -35,6 +35,8 @@ pub(crate) struct Dialect {
     pub(crate) renew: &'static str,
     /// batch of {seq, token}: claimed but never started
     pub(crate) give_back: &'static str,
+    /// worker: whatever it still has, when it runs nothing any more → id, kind, queue, route
+    pub(crate) let_go: &'static str,
     /// seq, token, progress → a row when it was ours
     pub(crate) progress: &'static str,
     /// → queue, route, order_key, state of what was returned
