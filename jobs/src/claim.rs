@@ -134,7 +134,7 @@ impl Ledger {
     }
 
     /// A worker that runs nothing any more lets go of what the ledger still counts as its: a claim whose answer never came,
-    /// a handler that panicked. Without this, such a job waits for its lease.
+    /// or that could not be given back. Otherwise such a job would wait for its lease.
     pub(crate) async fn let_go(&self, worker: &str) -> Result<(), DbErr> {
         let sql = self.sql();
         let rows = self.db().quick.query_all_raw(sql.statement(sql.let_go, [worker.into()])).await?;

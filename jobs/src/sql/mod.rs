@@ -35,7 +35,7 @@ pub(crate) struct Dialect {
     pub(crate) renew: &'static str,
     /// batch of {seq, token}: claimed but never started
     pub(crate) give_back: &'static str,
-    /// worker: whatever it still has, when it runs nothing any more → id, kind, queue, route
+    /// worker that runs nothing any more: what it still has was claimed and never started → id, kind, queue, route
     pub(crate) let_go: &'static str,
     /// seq, token, progress → a row when it was ours
     pub(crate) progress: &'static str,

@@ -123,7 +123,7 @@ where j.seq = any(array(select seq from jsonb_to_recordset($1) as s(seq bigint))
   and j.seq = f.seq and j.token = f.token and j.state = 'running'
 returning j.queue, j.route",
     let_go: "
-update jobs set state = 'pending', lease_until = null where seq = any(array(
+update jobs set state = 'pending', attempts = attempts - 1, lease_until = null where seq = any(array(
     select seq from jobs where state = 'running' and worker = $1 for update))
 returning id, kind, queue, route",
     progress: "update jobs set progress = $3 where seq = $1 and token = $2 and state = 'running' returning seq",

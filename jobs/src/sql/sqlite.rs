@@ -122,7 +122,7 @@ from (select json_extract(value, '$.seq') as seq_, json_extract(value, '$.token'
 where seq = f.seq_ and token = f.token_ and state = 'running'
 returning queue, route",
     let_go: "
-update jobs set state = 'pending', lease_until = null where state = 'running' and worker = ?1
+update jobs set state = 'pending', attempts = attempts - 1, lease_until = null where state = 'running' and worker = ?1
 returning id, kind, queue, route",
     progress: "update jobs set progress = ?3 where seq = ?1 and token = ?2 and state = 'running' returning seq",
     reap: concat!(

@@ -25,6 +25,7 @@ async fn processes_told_to_stop_under_load_leave_nothing_behind() {
                 town.terminate(at);
                 if role == Role::Worker {
                     let mine = town.process_id(at);
+                    eprintln!("{}", town.warnings(at)); // shown when the test fails
                     assert_eq!(running(&db, mine).await, "", "{transport}: a job is left running");
                 }
                 town.kill(at); // started again

@@ -153,6 +153,12 @@ impl Town {
         self.houses[at].process.as_ref().unwrap().id()
     }
 
+    /// What a house's process has warned of.
+    pub(crate) fn warnings(&self, at: usize) -> String {
+        let log = self.houses[at].process.as_ref().unwrap().log();
+        log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect::<Vec<_>>().join("\n")
+    }
+
     /// As systemd does: what ended by itself is started again.
     pub(crate) fn tend(&mut self) {
         for at in 0..self.houses.len() {

@@ -274,3 +274,23 @@ async fn an_attempt_that_was_taken_over_can_neither_finish_nor_write() {
         assert_eq!(setup.states().await, [(1, "done".into(), 2)]);
     }
 }
+
+#[tokio::test]
+async fn a_claim_that_nobody_runs_is_let_go_when_its_process_stops() {
+    for kind in [tests::database::Kind::Sqlite, tests::database::Kind::Postgres] {
+        let setup = tests::ledger::setup(kind, tests::ledger::Via::Local).await;
+        setup.enqueue([setup.act(1, Deed::Effect)]).await;
+        let pace = jobs::relay::Pace::default();
+        let relay = jobs::relay::Relay::new(setup.ledger.clone(), jobs::Lane::queue(act::QUEUE), setup.transport.clone(), pace);
+        relay.pass().await.unwrap();
+        let runtime = setup.work(jobs::runtime::Options { queues: Vec::new(), ..brisk() });
+        // As if the answer to its claim had never come.
+        assert_eq!(setup.ledger.claim(runtime.name(), Duration::from_secs(60), &[1]).await.unwrap().len(), 1);
+        runtime.stop(Duration::from_secs(5)).await;
+        assert_eq!(setup.states().await, [(1, "pending".into(), 0)]);
+        let other = setup.work(brisk());
+        setup.finished().await;
+        drop(other);
+        assert_eq!(setup.states().await, [(1, "done".into(), 1)]);
+    }
+}
