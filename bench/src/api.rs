@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, body::Bytes, header};
+use hyper::{Request, body::Bytes, client::conn::http1::SendRequest, header, http::request::Builder};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::{
@@ -70,7 +70,7 @@ impl Installation {
         let device = json!({ "name": "Vendas", "provider": "cloud", "cloud": {
             "phone_number_id": NUMBER, "business_account_id": "1", "access_token": "x", "app_secret": APP_SECRET, "verify_token": "verify",
         } });
-        made.post(&api, "/api/whatsapp/devices", device.to_string()).await?;
+        Client::new(&api, &made.token).await?.post("/api/whatsapp/devices", device.to_string()).await?;
         Ok(made)
     }
 
@@ -118,18 +118,48 @@ impl Installation {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    async fn post(&self, api: &Api, path: &str, body: String) -> anyhow::Result<()> {
-        let (mut sender, _connection) = load::connect(&api.address).await?;
-        let request = Request::post(path)
-            .header(header::HOST, &api.address)
+    /// One connection to its database, to look into it.
+    pub(crate) fn database(&self) -> &DatabaseConnection {
+        &self.database
+    }
+
+    /// The address of its database.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// One connection to the API, signed in.
+pub(crate) struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    address: String,
+    token: String,
+}
+
+impl Client {
+    pub(crate) async fn new(api: &Api, token: &str) -> anyhow::Result<Self> {
+        let (sender, _connection) = load::connect(&api.address).await?; // its task goes on
+        Ok(Self { sender, address: api.address.clone(), token: token.to_owned() })
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Request::get(path), path, String::new()).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: String) -> anyhow::Result<Value> {
+        self.ask(Request::post(path).header(header::CONTENT_TYPE, "application/json"), path, body).await
+    }
+
+    async fn ask(&mut self, request: Builder, path: &str, body: String) -> anyhow::Result<Value> {
+        let request = request
+            .header(header::HOST, &self.address)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        let response = sender.send_request(request).await?;
+        let response = self.sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         ensure!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        Ok(serde_json::from_slice(&body)?)
     }
 }
 

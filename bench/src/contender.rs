@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::{
     api::Installation,
     child::Child,
+    records::Million,
     somo::{KIND, QUEUE},
     task::{Produce, Produced, Task, Via, Work, Worked},
 };
@@ -71,6 +72,7 @@ pub(crate) struct Env {
     program: PathBuf,
     folder: PathBuf,
     installation: OnceCell<Installation>,
+    million: OnceCell<Million>,
 }
 
 const SOMO: &str = "bench_somo";
@@ -98,7 +100,19 @@ impl Env {
             database.execute_unprepared("create table bench_records (id uuid primary key, n bigint not null, body text not null)").await?;
         }
         migration::up(&Db::open(&database(&server, SOMO)).await?).await?;
-        let env = Self { server, redis, node, scripts, me, somo, graphile, program, folder, installation: OnceCell::new() };
+        let env = Self {
+            server,
+            redis,
+            node,
+            scripts,
+            me,
+            somo,
+            graphile,
+            program,
+            folder,
+            installation: OnceCell::new(),
+            million: OnceCell::new(),
+        };
         let task = env.task(Contender::GRAPHILE, None, None);
         let setup = Child::start(&env.node, &[&env.script("graphile.mjs"), "setup"], &task).await?;
         setup.stop().await?;
@@ -108,6 +122,12 @@ impl Env {
     /// The real installation, made when it is first asked for.
     pub(crate) async fn installation(&self) -> anyhow::Result<&Installation> {
         self.installation.get_or_try_init(|| Installation::make(&self.program, &self.folder, &self.server, &self.redis)).await
+    }
+
+    /// Its million contacts, put there when they are first asked for.
+    pub(crate) async fn million(&self, quick: bool) -> anyhow::Result<&Million> {
+        let installation = self.installation().await?;
+        self.million.get_or_try_init(|| Million::make(installation, quick)).await
     }
 
     /// The PostgreSQL server's own address.

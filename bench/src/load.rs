@@ -15,7 +15,7 @@ use anyhow::{Context, ensure};
 use hmac::{Hmac, Mac};
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, StatusCode,
+    Request,
     body::Bytes,
     client::conn::http1::{self, SendRequest},
     header,
@@ -76,7 +76,7 @@ pub(crate) async fn send(program: &Path, load: &Load) -> anyhow::Result<Loaded> 
     Ok(loaded)
 }
 
-/// Sends what `load`, given as JSON, asks for, and prints a [`Loaded`]. Every answer must be a 200.
+/// Sends what `load`, given as JSON, asks for, and prints a [`Loaded`]. Every answer must be a success.
 pub(crate) async fn run(load: &str) -> anyhow::Result<()> {
     let load: Arc<Load> = Arc::new(serde_json::from_str(load).context("the load is not one")?);
     let next = Arc::new(AtomicU64::new(0));
@@ -116,16 +116,22 @@ async fn connection(load: Arc<Load>, next: Arc<AtomicU64>, until: f64) -> anyhow
     let (mut sender, driver) = connect(&load.address).await?;
     let mut times = Vec::new();
     while now() < until {
-        let request = request(&load, next.fetch_add(1, Relaxed))?;
+        let n = next.fetch_add(1, Relaxed);
         let sent = now();
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        ensure!(status == StatusCode::OK, "{status}: {}", String::from_utf8_lossy(&body));
+        ask(&mut sender, &load, n).await?;
         times.push(now() - sent);
     }
     driver.abort();
     Ok(times)
+}
+
+/// Sends `load`'s request number `n`; the answer must be a success.
+pub(crate) async fn ask(sender: &mut SendRequest<Full<Bytes>>, load: &Load, n: u64) -> anyhow::Result<()> {
+    let response = sender.send_request(request(load, n)?).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    Ok(())
 }
 
 fn request(load: &Load, n: u64) -> anyhow::Result<Request<Full<Bytes>>> {

@@ -2,7 +2,7 @@
 //!
 //! `script/bench` starts both, installs the others and calls `bench run`. The harness starts every measured process by
 //! itself: SOMO's is this program again (`bench somo`), the others are scripts in `node/`; [`task`] is what they are told.
-//! One file for each part: [`enqueue`], [`latency`], [`drain`], [`webhook`], [`me`]; the last two
+//! One file for each part: [`enqueue`], [`latency`], [`drain`], [`webhook`], [`me`], [`records`], [`crowd`]; the last four
 //! ask the real `somo api`, which [`api`] starts. To add a part: one more such file and its arm in [`run`]; to add a
 //! contender: a script, and an arm in [`contender`].
 
@@ -10,6 +10,7 @@ mod api;
 mod child;
 mod clock;
 mod contender;
+mod crowd;
 mod drain;
 mod enqueue;
 mod hello;
@@ -17,6 +18,7 @@ mod latency;
 mod load;
 mod machine;
 mod me;
+mod records;
 mod report;
 mod run;
 mod somo;
@@ -40,6 +42,11 @@ enum Command {
         /// Where to listen.
         address: String,
     },
+    /// A thousand connections; started by `run`.
+    Crowd {
+        /// What they send, as JSON.
+        crowd: String,
+    },
     /// A load generator; started by `run`.
     Load {
         /// A load, as JSON.
@@ -53,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Run(options) => run::run(options).await,
         Command::Somo { task } => somo::run(&task).await,
         Command::Hello { address } => hello::serve(&address).await,
+        Command::Crowd { crowd } => crowd::run(&crowd).await,
         Command::Load { load } => load::run(&load).await,
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::{
     contender::{Contender, Env},
-    drain, enqueue, latency, machine, me,
+    crowd, drain, enqueue, latency, machine, me, records,
     report::{self, Table, Target},
     webhook,
 };
@@ -54,10 +54,12 @@ enum Part {
     Drain,
     Webhook,
     Me,
+    Records,
+    Crowd,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Enqueue, Self::Latency, Self::Drain, Self::Webhook, Self::Me];
+    const ALL: [Self; 7] = [Self::Enqueue, Self::Latency, Self::Drain, Self::Webhook, Self::Me, Self::Records, Self::Crowd];
 
     fn letter(self) -> &'static str {
         match self {
@@ -66,6 +68,8 @@ impl Part {
             Self::Drain => "c",
             Self::Webhook => "d",
             Self::Me => "e",
+            Self::Records => "f",
+            Self::Crowd => "g",
         }
     }
 
@@ -78,6 +82,8 @@ impl Part {
             Self::Drain => names(&drain::WHO),
             Self::Webhook => vec![webhook::SOMO],
             Self::Me => vec![me::SOMO, me::BARE],
+            Self::Records => vec![records::SOMO, records::BY_HAND],
+            Self::Crowd => vec![crowd::SOMO],
         }
     }
 
@@ -90,6 +96,9 @@ impl Part {
             Self::Webhook => webhook::measure(env, quick, table).await,
             Self::Me if row == 0 => me::somo(env, quick, table).await,
             Self::Me => me::bare(env, quick, table).await,
+            Self::Records if row == 0 => records::somo(env, quick, table).await,
+            Self::Records => records::by_hand(env, quick, table).await,
+            Self::Crowd => crowd::measure(env, quick, table).await,
         }
     }
 }
@@ -99,7 +108,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let env = Env::open(options.postgres, options.redis, options.node, options.scripts, options.somo, options.folder).await?;
     let wanted = |letter: &str| options.only.is_empty() || options.only.iter().any(|only| only == letter);
-    let mut tables = [enqueue::table(), latency::table(), drain::table(), webhook::table(), me::table()];
+    let mut tables = [enqueue::table(), latency::table(), drain::table(), webhook::table(), me::table(), records::table(), crowd::table()];
     for (table, part) in tables.iter_mut().zip(Part::ALL).filter(|(_, part)| wanted(part.letter())) {
         let names = part.rows();
         for round in 0..options.rounds as usize {
@@ -126,7 +135,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// What the default transport was promised to reach.
-fn targets([enqueue, latency, drain, webhook, me]: &[Table; 5]) -> Vec<Target> {
+fn targets([enqueue, latency, drain, webhook, me, records, crowd]: &[Table; 7]) -> Vec<Target> {
     let somo = Contender::DEFAULT.name();
     let ratio = |one: Option<f64>, other: Option<f64>| Some(one? / other?);
     let graphile = enqueue.median(Contender::GRAPHILE.name(), "jobs/s");
@@ -157,6 +166,32 @@ fn targets([enqueue, latency, drain, webhook, me]: &[Table; 5]) -> Vec<Target> {
         target("idle commit to start p99", idle(Contender::DEFAULT, 1), 10.0, true, " ms"),
         target("webhook intake", webhook.median(webhook::SOMO, webhook::RATE), 2_000.0, false, " /s"),
         target("GET /api/me, against bare poem", ratio(me.median(me::SOMO, me::RATE), me.median(me::BARE, me::RATE)), 0.4, false, " ×"),
+        target(
+            "filtered list of a million p50, against twice the SQL by hand and 0.5 ms",
+            ratio(
+                records.median(records::SOMO, records::FILTERED),
+                records.median(records::BY_HAND, records::FILTERED).map(|ms| 2.0 * ms + 0.5),
+            ),
+            1.0,
+            true,
+            " ×",
+        ),
+        target(
+            "last page of a million, against the first",
+            ratio(records.median(records::SOMO, records::LAST), records.median(records::SOMO, records::FIRST)),
+            1.5,
+            true,
+            " ×",
+        ),
+        target(
+            "contacts created, against the same rows by hand",
+            ratio(records.median(records::SOMO, records::CREATES), records.median(records::BY_HAND, records::CREATES)),
+            0.6,
+            false,
+            " ×",
+        ),
+        target("errors of a thousand connections", crowd.median(crowd::SOMO, crowd::ERRORS), 0.0, true, ""),
+        target("a thousand connections p95", crowd.median(crowd::SOMO, crowd::P95), 100.0, true, " ms"),
     ]
 }
 
