@@ -76,6 +76,8 @@ pub(crate) enum Tag {
     Jobs,
     /// What happened.
     Audit,
+    /// What you are told.
+    Notifications,
 }
 
 /// Where a list begins and how much of it is wanted.

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod auth;
 pub mod board;
 mod calls;
+pub mod collaboration;
 pub mod contacts;
 mod custom_fields;
 pub mod deals;

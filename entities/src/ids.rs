@@ -58,4 +58,8 @@ ids! {
     InboxId
     /// A schedule's id.
     ScheduleId
+    /// A comment's id.
+    CommentId
+    /// A notification's id.
+    NotificationId
 }

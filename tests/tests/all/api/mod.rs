@@ -2,6 +2,7 @@
 
 mod access;
 mod board;
+mod collaboration;
 mod conversations;
 mod deals;
 mod devices;
