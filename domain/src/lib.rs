@@ -25,6 +25,7 @@ pub mod page;
 pub mod payloads;
 mod products;
 pub mod resource;
+mod saved_views;
 pub mod schedules;
 pub mod scope;
 pub mod seal;

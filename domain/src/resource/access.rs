@@ -167,6 +167,7 @@ impl Scope {
             (Role::Member, _) => None,
             (_, Act::View) => Some(Reach::All),
             (Role::Agent, _) if resource.kept_by_admins => None,
+            (Role::Agent, Act::Edit) if resource.visibility.is_some() => Some(Reach::Own),
             (Role::Agent, Act::Create | Act::Edit) => Some(Reach::All),
             (Role::Agent, Act::Delete) => Some(Reach::Own),
             (Role::Viewer, _) => None,
@@ -205,6 +206,10 @@ impl Scope {
         let Some(reach) = self.reach(resource, act) else { return Err(Error::Forbidden(resource.ability(act))) };
         let (Some(owner), Some(user)) = (resource.owner, self.user()) else { return Ok(tenant) };
         let owner = Resource::column(alias, owner);
+        let tenant = match resource.visibility {
+            Some(visibility) => tenant.and(Resource::column(alias, visibility).ne("private").or(owner.clone().eq(user.0))),
+            None => tenant,
+        };
         Ok(match reach {
             Reach::All => tenant,
             Reach::Own => tenant.and(owner.eq(user.0)),

@@ -12,6 +12,7 @@ mod health;
 mod idempotency;
 mod migrations;
 mod problems;
+mod saved_views;
 mod sending;
 mod sign_in;
 mod webhook;
