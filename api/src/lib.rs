@@ -10,6 +10,7 @@
 mod document;
 mod edge;
 mod figures;
+mod files;
 mod guard;
 mod intake;
 mod operations;

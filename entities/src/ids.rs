@@ -62,4 +62,6 @@ ids! {
     CommentId
     /// A notification's id.
     NotificationId
+    /// An attachment's id.
+    AttachmentId
 }

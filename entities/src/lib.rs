@@ -7,6 +7,7 @@
 mod enums;
 mod ids;
 
+pub mod attachment;
 pub mod comment;
 pub mod comment_mention;
 pub mod comment_reaction;

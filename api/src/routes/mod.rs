@@ -58,7 +58,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         jobs::Jobs { ledger: ledger.clone() },
         deals::Deals { ledger: ledger.clone() },
         notifications::Notifications { ledger: ledger.clone() },
-        Resources { ledger: ledger.clone() },
+        Resources { ledger: ledger.clone(), store: store.clone() },
     )
 }
 

@@ -1,4 +1,5 @@
-//! What people do around a record, whatever resource it is of: they comment on it, follow it, are told of it.
+//! What people do around a record, whatever resource it is of: they comment on it, follow it, are told of
+//! it, put files on it.
 //!
 //! None of it is a field of the record: it changes no version, and stays while the record lies in the trash. Whoever sees the
 //! record sees it too, and nobody else: not by a mention, not as a follower, not by a notification of earlier days. What the
@@ -6,6 +7,7 @@
 //!
 //! To let people do it around another resource: its topic in [`TOPICS`].
 
+pub mod attachments;
 pub mod comments;
 pub mod followers;
 pub mod notifications;
@@ -113,6 +115,7 @@ pub(crate) async fn forget(write: &Write<'_>, resource: &Resource, id: Uuid) -> 
     if !TOPICS.contains(&resource.topic) {
         return Ok(());
     }
+    attachments::forget(write, resource, id).await?;
     for table in ["comments", "followers", "notifications"] {
         let clear = format!("delete from {table} where tenant_id = $1 and topic = $2 and subject_id = $3");
         let values = [write.scope.tenant.0.into(), resource.topic.into(), id.into()];

@@ -1,6 +1,7 @@
 //! The HTTP API against a real server, on both databases.
 
 mod access;
+mod attachments;
 mod board;
 mod collaboration;
 mod conversations;

@@ -88,6 +88,9 @@ fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
     if path.contains("{comment_id}") {
         path = path.replace("{comment_id}", &id(&format!("{base}/comments")));
     }
+    if path.contains("{attachment_id}") {
+        path = path.replace("{attachment_id}", &id(&format!("{base}/attachments")));
+    }
     if path.contains("{user_id}") {
         path = path.replace("{user_id}", &id("/api/users"));
     }
@@ -137,6 +140,10 @@ on_both_databases! {
                 let comments = format!("{}/{id}/comments", path(resource));
                 let comment = app.post(&ana, &comments, json!({ "body": "Well" })).await.is(201);
                 known.insert(format!("{}/comments", path(resource)), comment.id());
+                let file = Part::bytes(b"GIF89a".to_vec()).file_name("a.gif");
+                let request = app.request(Method::POST, &format!("{}/{id}/attachments", path(resource))).bearer_auth(&ana.token);
+                let file = app.send(request.multipart(Form::new().part("file", file))).await.is(201);
+                known.insert(format!("{}/attachments", path(resource)), file.id());
             }
             known.insert(path(resource), id);
         }
