@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::idempotency::{self, Begun};
+use domain::{
+    collaboration::attachments,
+    idempotency::{self, Begun},
+};
 use futures::FutureExt;
 use jobs::Ledger;
 use poem::{
@@ -122,10 +125,10 @@ impl<E: Endpoint> Edged<E> {
         if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
         }
-        if is_upload(&request) {
+        if let Some(ability) = upload(&request) {
             // Before a byte of it is kept: who may not, and what there is no room for.
             let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
-            self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require("messages:send").map_err(Failure)?;
+            self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require(ability).map_err(Failure)?;
             let Ok(_room) = self.edge.uploads.try_acquire() else {
                 let draft = Draft::new(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -261,11 +264,17 @@ impl<E: Endpoint> Edged<E> {
     }
 }
 
-/// A file and the form around it: streamed to the disk by its handler, and not read here.
-fn is_upload(request: &Request) -> bool {
-    *request.method() == Method::POST
-        && request.uri().path() == "/api/whatsapp/media"
-        && request.content_type().is_some_and(|kind| kind.starts_with("multipart/"))
+/// What it takes to be allowed to send a file and the form around it, if it is one: that is streamed to the disk by its handler,
+/// and not read here.
+fn upload(request: &Request) -> Option<&'static str> {
+    if *request.method() != Method::POST || !request.content_type().is_some_and(|kind| kind.starts_with("multipart/")) {
+        return None;
+    }
+    match request.uri().path().strip_prefix("/api/")?.split('/').collect::<Vec<_>>()[..] {
+        ["whatsapp", "media"] => Some("messages:send"),
+        [topic, _, "attachments"] => attachments::ability(&topic.replace('-', "_")),
+        _ => None,
+    }
 }
 
 fn length(request: &Request) -> Option<u64> {

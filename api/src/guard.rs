@@ -157,7 +157,7 @@ impl Guard {
             let actor = Actor::User(account.user);
             (account, actor, None, Some(claims.exp))
         };
-        let grants = Arc::new(Grants::of(db, account.tenant, account.user).await?);
+        let grants = Arc::new(Grants::of(&db.read, account.tenant, account.user).await?);
         let own =
             Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;

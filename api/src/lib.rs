@@ -10,6 +10,7 @@
 mod document;
 mod edge;
 mod figures;
+mod files;
 mod guard;
 mod intake;
 mod operations;
@@ -76,6 +77,8 @@ pub(crate) enum Tag {
     Jobs,
     /// What happened.
     Audit,
+    /// What you are told.
+    Notifications,
 }
 
 /// Where a list begins and how much of it is wanted.

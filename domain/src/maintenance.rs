@@ -16,6 +16,8 @@ const KEYS: TimeDelta = TimeDelta::hours(24);
 const SESSIONS: TimeDelta = TimeDelta::days(30);
 /// Records lie in the trash for so long.
 const TRASH: TimeDelta = TimeDelta::days(30);
+/// What somebody was told is kept for so long, read or not.
+const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -38,11 +40,13 @@ pub struct Purged {
     pub keys: u64,
     /// Sessions.
     pub sessions: u64,
+    /// Notifications.
+    pub notifications: u64,
     /// Records in the trash.
     pub records: u64,
 }
 
-/// Deletes finished jobs, ingested deliveries, old answers and old sessions, what has lain in the trash for long, and what else nobody asks for any more.
+/// Deletes finished jobs, ingested deliveries, old answers, sessions and notifications, what has lain in the trash for long, and what else nobody asks for any more.
 ///
 /// # Errors
 /// The database's; what was deleted before stays deleted.
@@ -63,6 +67,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
         inbox: delete(ledger, "whatsapp_inbox", "id", "processed_at", now - INBOX).await?,
         keys: delete(ledger, "idempotency_keys", "tenant_id, actor_id, key", "created_at", now - KEYS).await?,
         sessions: delete(ledger, "sessions", "id", "expires_at", now - SESSIONS).await?,
+        notifications: delete(ledger, "notifications", "id", "created_at", now - NOTIFICATIONS).await?,
         records: trash::empty(ledger, now - TRASH).await?,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use entities::{ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
+use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,12 @@ payloads! {
     /// Asks every device how it is.
     CheckDevices = "whatsapp.check_devices", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
 
+    /// Takes a file out of the store that was on a record.
+    DeleteFile = "files.delete", MAINTENANCE {
+        /// Which.
+        attachment_id: AttachmentId,
+    };
+
     /// Deletes what is over: finished jobs, ingested deliveries, old keys.
     Purge = "maintenance.purge", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
 }
@@ -125,6 +131,7 @@ mod tests {
         assert_eq!(json!(SyncContact { contact_id: ContactId(id) }), json!({ "contact_id": nil }));
         assert_eq!(json!(RollUpStatistics { hours: 2 }), json!({ "hours": 2 }));
         assert_eq!(json!(CheckDevices {}), json!({}));
+        assert_eq!(json!(DeleteFile { attachment_id: AttachmentId(id) }), json!({ "attachment_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));

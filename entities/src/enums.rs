@@ -116,6 +116,19 @@ enums! {
         /// None of them.
         Skip = "skip"
     }
+    /// What somebody is told.
+    NotificationKind {
+        /// A comment mentions them.
+        Mentioned = "mentioned"
+        /// Somebody commented on a record that they follow.
+        Commented = "commented"
+        /// A record is theirs now.
+        Assigned = "assigned"
+        /// A deal that they follow is won.
+        Won = "won"
+        /// A deal that they follow is lost.
+        Lost = "lost"
+    }
 }
 
 impl MessageStatus {

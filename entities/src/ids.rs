@@ -58,4 +58,10 @@ ids! {
     InboxId
     /// A schedule's id.
     ScheduleId
+    /// A comment's id.
+    CommentId
+    /// A notification's id.
+    NotificationId
+    /// An attachment's id.
+    AttachmentId
 }

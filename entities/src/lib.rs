@@ -7,12 +7,18 @@
 mod enums;
 mod ids;
 
+pub mod attachment;
+pub mod comment;
+pub mod comment_mention;
+pub mod comment_reaction;
 pub mod contact;
 pub mod contact_email;
 pub mod contact_identity;
 pub mod contact_phone;
 pub mod event;
+pub mod follower;
 pub mod idempotency_key;
+pub mod notification;
 pub mod personal_access_token;
 pub mod schedule;
 pub mod session;

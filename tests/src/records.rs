@@ -66,6 +66,9 @@ impl<'a> Maker<'a> {
                 body.insert("status".into(), json!("lost"));
             }
         }
+        if resource.topic == "saved_views" {
+            body.insert("visibility".into(), json!("shared")); // others look at it, too
+        }
         if resource.topic == "custom_fields" {
             body.insert("unique".into(), json!(false));
             let options = resource.field("options").expect("custom fields have options");
@@ -81,6 +84,9 @@ impl<'a> Maker<'a> {
             Kind::Reference { to } => json!(self.some(to).await),
             Kind::References { to, .. } if n.is_multiple_of(2) => json!([self.some(to).await]),
             Kind::References { .. } => json!([]),
+            // What all of its lists have.
+            Kind::Rows(_) if resource.topic == "saved_views" => json!([{ "field": (["created_at", "id"][n % 2]) }]),
+            Kind::Text { .. } if (resource.topic, field.name) == ("saved_views", "sort") => json!(["-created_at", "id"][n % 2]),
             Kind::Rows(rows) => {
                 let row = rows.fields.iter().map(|field| (field.name.to_owned(), plain(&field.kind, n)));
                 json!([row.collect::<Map<_, _>>()])

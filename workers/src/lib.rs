@@ -7,6 +7,7 @@
 
 mod channels;
 mod check_devices;
+mod delete_file;
 mod fetch_media;
 mod ingest_webhook;
 mod mark_read;
@@ -54,6 +55,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(send_mail::run)
         .on(roll_up_statistics::run)
         .on(check_devices::run)
+        .on(delete_file::run)
         .on(purge::run)
 }
 

@@ -7,6 +7,7 @@ use domain::resource::{
 };
 use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::schema::Shown;
 
@@ -103,6 +104,8 @@ pub(super) enum CountWanted {
 pub(super) struct ListQuery {
     /// A filter: a comparison `{"field","op","value"}`, or several under `and` or `or`.
     pub(super) filter: Option<Value>,
+    /// A saved view: only its records, in its order where you ask for none.
+    pub(super) view_id: Option<Uuid>,
     /// Words that have to be in the searched fields, without case and accents.
     #[oai(validator(max_length = 200))]
     pub(super) q: Option<String>,

@@ -55,9 +55,10 @@ fn words(list: Option<String>) -> Vec<String> {
 
 impl Crud {
     async fn page(&self, caller: &Caller, query: ListQuery) -> Answer<Json<Page>> {
-        let ListQuery { filter, q, sort, include, fields, trashed, count, limit, cursor } = query;
+        let ListQuery { filter, view_id, q, sort, include, fields, trashed, count, limit, cursor } = query;
         let wanted = Wanted {
             filter,
+            view: view_id,
             q,
             sort,
             include: include.unwrap_or_default(),
@@ -106,6 +107,8 @@ impl Crud {
         /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`.
         #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
+        /// A saved view of {many}: only its records, in its order where you ask for none.
+        view_id: Query<Option<Uuid>>,
         /// Words that have to be in the searched fields, without case and accents.
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
@@ -133,6 +136,7 @@ impl Crud {
         let filter = filter.map_err(|_| Error::field("/filter", "invalid", "is not JSON"))?;
         let query = ListQuery {
             filter,
+            view_id: view_id.0,
             q: q.0,
             sort: sort.0,
             include: Some(words(include.0)),

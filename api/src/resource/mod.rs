@@ -1,18 +1,25 @@
-//! The operations of all resources: [`crud`] has each once, for a resource that has no name; here every resource gets its own,
-//! with its own schemas, paths, operation ids and sentences. An operation that a resource has no use for is not there.
+//! The operations of all resources: [`crud`], [`collaboration`] and [`attachments`] have each once, for a resource that has no
+//! name; here every resource gets its own, with its own schemas, paths, operation ids and sentences. An operation that a resource
+//! has no use for is not there.
 
 mod answers;
+mod attachments;
+mod collaboration;
 mod crud;
 mod schema;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use domain::resource::{
-    Resource,
-    field::{Field, Kind},
-    registry,
+use domain::{
+    collaboration::TOPICS,
+    resource::{
+        Resource,
+        field::{Field, Kind},
+        registry,
+    },
 };
 use jobs::Ledger;
+use object_store::ObjectStore;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     OpenApi,
@@ -21,6 +28,8 @@ use poem_openapi::{
 };
 
 use crate::problem::{CONTENT_TYPE, Problem};
+use attachments::Attachments;
+use collaboration::Collaboration;
 use crud::Crud;
 pub(crate) use crud::etag;
 pub(crate) use schema::register;
@@ -28,15 +37,19 @@ pub(crate) use schema::register;
 /// The operations of every resource.
 pub(crate) struct Resources {
     pub(crate) ledger: Ledger,
+    pub(crate) store: Arc<dyn ObjectStore>,
 }
 
 impl OpenApi for Resources {
     fn meta() -> Vec<MetaApi> {
-        registry::all().iter().flat_map(|resource| Crud::meta().into_iter().map(move |api| named(resource, api))).collect()
+        let all = || Crud::meta().into_iter().chain(Collaboration::meta()).chain(Attachments::meta());
+        registry::all().iter().flat_map(|resource| all().map(move |api| named(resource, api))).collect()
     }
 
     fn register(registry: &mut Registry) {
         Crud::register(registry);
+        Collaboration::register(registry);
+        Attachments::register(registry);
         for name in schema::PLACEHOLDERS {
             registry.schemas.remove(name);
         }
@@ -50,6 +63,8 @@ impl OpenApi for Resources {
         for resource in registry::all() {
             let mut own = HashMap::new();
             Crud { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
+            Collaboration { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
+            Attachments { ledger: self.ledger.clone(), store: self.store.clone(), resource }.add_routes(&mut own);
             for (path, methods) in own {
                 let full = format!("{}{}", prefix(resource), path.trim_end_matches('/'));
                 let kept: Vec<_> = methods.into_iter().filter(|(method, _)| has(resource, method, &path)).collect();
@@ -64,11 +79,15 @@ impl OpenApi for Resources {
 /// Whether a resource has the operation.
 fn has(resource: &Resource, method: &Method, path: &str) -> bool {
     let any = |test: fn(&Field) -> bool| resource.fields.iter().any(test);
-    match shape(path).as_str() {
+    let shape = shape(path);
+    match shape.as_str() {
         "/by/*/*" => resource.made && any(|field| field.unique),
         "/*/restore" | "/*/clone" => resource.made,
         "/*/tags" => any(|field| field.kind == Kind::Tags),
         "/*/links/*/*" => any(|field| matches!(field.kind, Kind::References { .. })),
+        _ if ["/*/comments", "/*/followers", "/*/attachments"].iter().any(|around| shape.starts_with(around)) => {
+            TOPICS.contains(&resource.topic)
+        }
         "/" => *method == Method::GET || resource.made,
         "/*" => *method != Method::DELETE || resource.made,
         _ => true,

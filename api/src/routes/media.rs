@@ -9,7 +9,7 @@ use domain::{
     },
 };
 use jobs::Ledger;
-use object_store::{ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key};
+use object_store::{ObjectStore, path::Path as Key};
 use poem::Body;
 use poem_openapi::{
     ApiResponse, Multipart, OpenApi,
@@ -17,10 +17,8 @@ use poem_openapi::{
     payload::{Binary, Json},
     types::multipart::Upload,
 };
-use sha2::{Digest, Sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{Tag, guard::Caller, problem::Answer};
+use crate::{Tag, files, guard::Caller, problem::Answer};
 
 pub(crate) struct Media {
     pub(crate) ledger: Ledger,
@@ -67,17 +65,15 @@ impl Media {
         scope.require("messages:send")?;
         let NewMedia { device_id, file } = form;
         let id = MediaId::new();
-        let mime_type = file.content_type().unwrap_or("application/octet-stream").chars().take(100).collect();
+        let mime_type = file.content_type().unwrap_or(files::UNKNOWN).chars().take(100).collect();
         let file_name = file.file_name().map(|name| name.chars().take(200).collect());
         let key = Key::from(media::storage_key(scope.tenant, id));
-        let (size, sha256) = keep(&self.store, key.clone(), file).await.map_err(Error::Internal)?;
+        let (size, sha256) = files::keep(&self.store, key.clone(), file).await.map_err(Error::Internal)?;
         let new = NewFile { id, device_id, mime_type, file_name, size, sha256 };
         match media::add(&self.ledger, &scope, new).await {
             Ok(added) => Ok(Added::File(Json(added))),
             Err(error) => {
-                if let Err(error) = self.store.delete(&key).await {
-                    tracing::warn!(%error, "a file that nobody refers to stays in the store");
-                }
+                files::discard(&self.store, &key).await;
                 Err(error.into())
             }
         }
@@ -89,33 +85,10 @@ impl Media {
     #[oai(path = "/:id", method = "get", operation_id = "whatsapp_media_get")]
     async fn get(&self, caller: Caller, id: Path<MediaId>) -> Answer<File> {
         let (file, key) = media::stored_file(self.ledger.db(), &caller.scope(), id.0).await?;
-        let found = self.store.get(&Key::from(key)).await.map_err(|error| match error {
-            object_store::Error::NotFound { .. } => Error::conflict("media_missing", "the file is not in the store any more"),
-            other => Error::Internal(other.into()),
-        })?;
-        let kind = file.mime_type.unwrap_or_else(|| "application/octet-stream".into());
-        let name: String =
-            file.file_name.unwrap_or_default().chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/')).collect();
-        let name = if name.is_empty() { id.0.to_string() } else { name };
+        let bytes = files::bytes(&self.store, key).await?;
+        let kind = file.mime_type.unwrap_or_else(|| files::UNKNOWN.into());
         let printable = |text: String| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>();
-        Ok(File::Bytes(Binary(Body::from_bytes_stream(found.into_stream())), printable(kind), format!("attachment; filename=\"{name}\"")))
+        let disposition = files::disposition(&file.file_name.unwrap_or_default(), &id.0.to_string());
+        Ok(File::Bytes(Binary(bytes), printable(kind), disposition))
     }
-}
-
-/// Streams an upload into the store; its size and SHA-256.
-async fn keep(store: &Arc<dyn ObjectStore>, key: Key, file: Upload) -> anyhow::Result<(u64, String)> {
-    let mut reader = file.into_async_read();
-    let mut writer = BufWriter::new(store.clone(), key);
-    let (mut size, mut sha256, mut part) = (0u64, Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        let read = reader.read(&mut part).await?;
-        if read == 0 {
-            break;
-        }
-        sha256.update(&part[..read]);
-        writer.write_all(&part[..read]).await?;
-        size += read as u64;
-    }
-    writer.shutdown().await?;
-    Ok((size, hex::encode(sha256.finalize())))
 }

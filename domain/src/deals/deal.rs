@@ -1,6 +1,7 @@
 //! Deals.
 
 use chrono::Utc;
+use entities::NotificationKind;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -8,11 +9,12 @@ use uuid::Uuid;
 use super::{drag, position::LONGEST};
 use crate::{
     Error, Result,
+    collaboration::{followers, notifications},
     engine::Write,
     resource::{
         Action, Change, Resource, Rules,
         field::{Field, Form, Kind},
-        value,
+        registry, value,
     },
 };
 
@@ -105,6 +107,16 @@ impl Rules for Deals {
     }
 
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
+        let news = match change.text("status") {
+            Some("won") => Some(NotificationKind::Won),
+            Some("lost") => Some(NotificationKind::Lost),
+            _ => None,
+        };
+        if let Some(news) = news.filter(|_| change.action == Action::Update && change.changes("status")) {
+            let deals = registry::named("deals");
+            let followers = followers::of(write, deals, &change.after).await?;
+            notifications::send(write, (deals, change.id), news, None, followers).await?;
+        }
         if change.action == Action::Purge || !change.changes("stage_id") {
             return Ok(());
         }

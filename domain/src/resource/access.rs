@@ -5,7 +5,6 @@ use std::{
     sync::LazyLock,
 };
 
-use db::Db;
 use entities::{Role, TenantId, UserId};
 use sea_orm::{
     ConnectionTrait, Statement,
@@ -95,13 +94,13 @@ impl Grants {
     ///
     /// # Errors
     /// The database's.
-    pub async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Self> {
+    pub async fn of(conn: &impl ConnectionTrait, tenant: TenantId, user: UserId) -> Result<Self> {
         let find = "select r.grants, r.hidden from roles r join user_roles u on u.tenant_id = r.tenant_id and u.role_id = r.id
                      where u.tenant_id = $1 and u.user_id = $2 and r.deleted_at is null";
-        let find = Statement::from_sql_and_values(db.backend(), find, [tenant.0.into(), user.0.into()]);
+        let find = Statement::from_sql_and_values(conn.get_database_backend(), find, [tenant.0.into(), user.0.into()]);
         let mut granted = Self::default();
         let mut roles: Vec<(Value, Value)> = Vec::new();
-        for row in db.read.query_all_raw(find).await? {
+        for row in conn.query_all_raw(find).await? {
             roles.push((row.try_get("", "grants")?, row.try_get("", "hidden")?));
         }
         for (topic, acts) in roles.iter().filter_map(|(grants, _)| grants.as_object()).flatten() {
@@ -168,6 +167,7 @@ impl Scope {
             (Role::Member, _) => None,
             (_, Act::View) => Some(Reach::All),
             (Role::Agent, _) if resource.kept_by_admins => None,
+            (Role::Agent, Act::Edit) if resource.visibility.is_some() => Some(Reach::Own),
             (Role::Agent, Act::Create | Act::Edit) => Some(Reach::All),
             (Role::Agent, Act::Delete) => Some(Reach::Own),
             (Role::Viewer, _) => None,
@@ -206,6 +206,10 @@ impl Scope {
         let Some(reach) = self.reach(resource, act) else { return Err(Error::Forbidden(resource.ability(act))) };
         let (Some(owner), Some(user)) = (resource.owner, self.user()) else { return Ok(tenant) };
         let owner = Resource::column(alias, owner);
+        let tenant = match resource.visibility {
+            Some(visibility) => tenant.and(Resource::column(alias, visibility).ne("private").or(owner.clone().eq(user.0))),
+            None => tenant,
+        };
         Ok(match reach {
             Reach::All => tenant,
             Reach::Own => tenant.and(owner.eq(user.0)),

@@ -22,13 +22,18 @@ use super::{
     rows::{self, ROW},
     value,
 };
-use crate::{Error, Result, Scope};
+use crate::{
+    Error, FieldError, Result, Scope,
+    saved_views::{self, View},
+};
 
 /// What part of a resource's records.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Those that it holds for.
     pub filter: Option<Value>,
+    /// Those of a saved view, in its order if no other is asked for.
+    pub view: Option<Uuid>,
     /// Those that have all of these words in their searched fields.
     pub q: Option<String>,
     /// In the order of these fields: `-created_at,name`.
@@ -116,12 +121,22 @@ impl Asker {
 pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: Wanted) -> Result<Listed> {
     // The order that nobody asked for must not fail on a field that isn't shown.
     let usual = if scope.hides(resource, resource.sort.trim_start_matches('-')) { "id" } else { resource.sort };
-    let sort = wanted.sort.as_deref().unwrap_or(usual);
+    let view = match wanted.view {
+        Some(id) => saved_views::named(db, scope, resource, id).await?,
+        None => View::default(),
+    };
+    let sort = wanted.sort.as_deref().or(view.sort.as_deref()).unwrap_or(usual);
     let customs = if sort.contains(custom::PREFIX) { Customs::of(&db.read, scope.tenant.0).await? } else { Customs::default() };
-    let order = read_sort(scope, resource, &customs, sort)?;
+    let order = read_sort(scope, resource, &customs, sort);
+    let order = order.map_err(|error| if wanted.sort.is_some() { error } else { of_view(error) })?;
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;
+    if let Some(filter) = &view.filter {
+        let asker = Asker::of(db, scope).await?;
+        let filter = Filter::read(resource, scope, &asker, filter, "").map_err(of_view)?;
+        select.and_where(filter.sql(resource, ROW, Target { backend: db.backend(), scope })?);
+    }
     let total = match wanted.count {
         Count::None => None,
         Count::Estimate if !db.is_sqlite() => Some(estimate(db, &select).await?),
@@ -211,6 +226,25 @@ fn mentions(resource: &'static Resource, word: &str, target: Target<'_>) -> Resu
         _ => leaf(What::Field(field)),
     });
     Filter::Or(parts.collect()).sql(resource, ROW, target)
+}
+
+/// Whether a list could be in this order.
+pub(crate) fn check_sort(scope: &Scope, resource: &Resource, customs: &Customs, sort: &str) -> Result<()> {
+    read_sort(scope, resource, customs, sort).map(|_| ())
+}
+
+/// A fault of a saved view: of a field that is gone since, or that whoever uses it doesn't get to see.
+fn of_view(error: Error) -> Error {
+    match error {
+        Error::Invalid(faults) => {
+            let fault = |FieldError { pointer, code, message }| {
+                let message = format!("has something that you can't use, at {pointer}: {message}");
+                FieldError { pointer: "/view_id".into(), code, message }
+            };
+            Error::Invalid(faults.into_iter().map(fault).collect())
+        }
+        other => other,
+    }
 }
 
 fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {

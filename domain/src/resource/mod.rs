@@ -48,6 +48,9 @@ pub struct Resource {
     pub label: &'static [&'static str],
     /// The field with the user whose record it is, if it is somebody's.
     pub owner: Option<&'static str>,
+    /// The choice that says who sees a record, if it has one: a `private` one is only for its owner. Whoever is no admin writes
+    /// only their own then.
+    pub visibility: Option<&'static str>,
     /// Whether only admins write it.
     pub kept_by_admins: bool,
     /// Whether people make and delete it here, or only change what is made elsewhere.
@@ -180,6 +183,7 @@ impl Resource {
             doc,
             label: &["name"],
             owner: None,
+            visibility: None,
             kept_by_admins: false,
             made: true,
             sort: "-created_at",

@@ -22,6 +22,7 @@ static ALL: LazyLock<Vec<Resource>> = LazyLock::new(|| {
         crate::calls::outcome::resource(),
         crate::products::resource(),
         crate::tags::resource(),
+        crate::saved_views::resource(),
         crate::custom_fields::resource(),
         crate::users::user::resource(),
         crate::users::team::resource(),

@@ -19,7 +19,7 @@ use super::{
     value,
 };
 use crate::{
-    Error, FieldError, Result, Scope,
+    Error, FieldError, Result, Scope, collaboration,
     engine::{Event, Write},
 };
 
@@ -157,6 +157,7 @@ pub async fn purge(write: &Write<'_>, resource: &'static Resource, id: Uuid, ver
     let mut change = Change { action: Action::Purge, id, before, after: Record::new() };
     resource.rules.check(write, &mut change).await?;
     related::forget(write, resource, id).await?;
+    collaboration::forget(write, resource, id).await?;
     let delete = Query::delete()
         .from_table(Alias::new(resource.topic))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(write.scope.tenant.0))
@@ -403,6 +404,7 @@ async fn saved(write: &Write<'_>, resource: &'static Resource, change: Change) -
     related::save(write, resource, &change).await?;
     note(write, resource, &change).await?;
     resource.rules.follow(write, &change).await?;
+    collaboration::saved(write, resource, &change).await?;
     Ok(change.after)
 }
 

@@ -1,7 +1,9 @@
 //! The HTTP API against a real server, on both databases.
 
 mod access;
+mod attachments;
 mod board;
+mod collaboration;
 mod conversations;
 mod deals;
 mod devices;
@@ -11,6 +13,7 @@ mod health;
 mod idempotency;
 mod migrations;
 mod problems;
+mod saved_views;
 mod sending;
 mod sign_in;
 mod webhook;

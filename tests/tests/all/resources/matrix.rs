@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::{entities::Role, payloads::SendMessage, resource::registry};
-use reqwest::Method;
+use domain::{collaboration::TOPICS, entities::Role, payloads::SendMessage, resource::registry};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
 use tests::{
     app::{Answer, Person, TestApp, app},
@@ -12,7 +15,18 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 4] = ["me_get", "auth_logout", "permissions_list", "auth_refresh"];
+const FOR_ALL: [&str; 8] = [
+    "me_get",
+    "auth_logout",
+    "permissions_list",
+    "auth_refresh",
+    "notifications_list",
+    "notifications_unread",
+    "notifications_read",
+    "notifications_read_all",
+];
+/// Whoever sees the record may do these.
+const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
 /// Nobody has to be signed in for these.
 const OPEN: [&str; 6] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook"];
 
@@ -66,8 +80,19 @@ fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
     let base = operation.path.split("/{").next().unwrap();
     let mut path = operation.path.clone();
     let id = |base: &str| known.get(base).unwrap_or_else(|| panic!("{}: no record is made for {base}", operation.path)).clone();
-    for (name, value) in [("{field}", "name"), ("{value}", "nobody"), ("{relation}", "contact_ids"), ("{name}", "whatsapp-send")] {
+    for (name, value) in
+        [("{field}", "name"), ("{value}", "nobody"), ("{relation}", "contact_ids"), ("{name}", "whatsapp-send"), ("{emoji}", "👍")]
+    {
         path = path.replace(name, value);
+    }
+    if path.contains("{comment_id}") {
+        path = path.replace("{comment_id}", &id(&format!("{base}/comments")));
+    }
+    if path.contains("{attachment_id}") {
+        path = path.replace("{attachment_id}", &id(&format!("{base}/attachments")));
+    }
+    if path.contains("{user_id}") {
+        path = path.replace("{user_id}", &id("/api/users"));
     }
     if path.contains("{other}") {
         path = path.replace("{other}", &id("/api/contacts"));
@@ -94,9 +119,8 @@ async fn ask(app: &TestApp, who: Option<&Person>, operation: &Operation, known: 
         request = request.json(&body);
     }
     if operation.form {
-        let file = reqwest::multipart::Part::bytes(b"GIF89a".to_vec()).file_name("a.gif").mime_str("image/gif").unwrap();
-        request =
-            request.multipart(reqwest::multipart::Form::new().part("file", file).text("device_id", known["/api/whatsapp/devices"].clone()));
+        let file = Part::bytes(b"GIF89a".to_vec()).file_name("a.gif").mime_str("image/gif").unwrap();
+        request = request.multipart(Form::new().part("file", file).text("device_id", known["/api/whatsapp/devices"].clone()));
     }
     app.send(request).await
 }
@@ -111,7 +135,17 @@ on_both_databases! {
         let mut known = BTreeMap::new();
         let mut maker = Maker::new(&app, &ana);
         for resource in registry::all() {
-            known.insert(path(resource), maker.some(resource.topic).await);
+            let id = maker.some(resource.topic).await;
+            if TOPICS.contains(&resource.topic) {
+                let comments = format!("{}/{id}/comments", path(resource));
+                let comment = app.post(&ana, &comments, json!({ "body": "Well" })).await.is(201);
+                known.insert(format!("{}/comments", path(resource)), comment.id());
+                let file = Part::bytes(b"GIF89a".to_vec()).file_name("a.gif");
+                let request = app.request(Method::POST, &format!("{}/{id}/attachments", path(resource))).bearer_auth(&ana.token);
+                let file = app.send(request.multipart(Form::new().part("file", file))).await.is(201);
+                known.insert(format!("{}/attachments", path(resource)), file.id());
+            }
+            known.insert(path(resource), id);
         }
         let device = app.device(&ana, "100").await;
         app.customer_writes("100", "5511987654321", "Olá").await;
@@ -121,6 +155,7 @@ on_both_databases! {
         known.insert("/api/whatsapp/messages".into(), message.id());
         known.insert("/api/whatsapp/media".into(), message.id());
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
+        known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/jobs".into(), app.claim::<SendMessage>().await.id.to_string());
 
         let document = api::document();
@@ -141,7 +176,8 @@ on_both_databases! {
                 continue;
             }
             expect("a member without roles", &ask(&app, Some(&rui), &operation, &known).await, &[403]);
-            let changes = operation.method != Method::GET && !operation.id.ends_with("_query");
+            let looks = operation.method == Method::GET || operation.id.ends_with("_query");
+            let changes = !looks && FOR_SEEING.iter().all(|id| !operation.id.ends_with(id));
             if changes {
                 expect("a viewer", &ask(&app, Some(&vera), &operation, &known).await, &[403]);
             }
