@@ -76,6 +76,8 @@ pub(crate) enum Tag {
     Jobs,
     /// What happened.
     Audit,
+    /// Finding anything.
+    Search,
 }
 
 /// Where a list begins and how much of it is wanted.

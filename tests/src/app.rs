@@ -308,13 +308,20 @@ impl TestApp {
     /// # Panics
     /// When the database doesn't answer.
     pub async fn take_in(&self) {
+        for queue in [queue::WHATSAPP_RECEIVE, queue::CONTACT_SYNC] {
+            self.work(queue).await;
+        }
+    }
+
+    /// Runs the jobs of a queue, and those that come of them, until there are none.
+    ///
+    /// # Panics
+    /// When the database doesn't answer.
+    pub async fn work(&self, queue: &str) {
         let channels = Channels::new("http://127.0.0.1:9", "v23.0").expect("a client");
         let (ledger, sealer, store) = (self.ledger.clone(), self.sealer.clone(), self.store.clone());
         let context = Context { ledger, sealer, channels, store, mailer: None, public_url: "https://crm.example".into() };
-        let handlers = workers::handlers(context);
-        for queue in [queue::WHATSAPP_RECEIVE, queue::CONTACT_SYNC] {
-            testing::run_to_empty(&self.ledger, &handlers, queue).await.expect("the database answers");
-        }
+        testing::run_to_empty(&self.ledger, &workers::handlers(context), queue).await.expect("the database answers");
     }
 
     /// The one unfinished job of a kind, which the test expected: it is no leftover any more.

@@ -103,7 +103,7 @@ pub(super) enum CountWanted {
 pub(super) struct ListQuery {
     /// A filter: a comparison `{"field","op","value"}`, or several under `and` or `or`.
     pub(super) filter: Option<Value>,
-    /// Words that have to be in the searched fields, without case and accents.
+    /// Words that have to be in the searched fields, without case and accents; one of one or two letters begins a word there.
     #[oai(validator(max_length = 200))]
     pub(super) q: Option<String>,
     /// The order: fields with commas between them, a minus for the other way.

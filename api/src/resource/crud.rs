@@ -106,7 +106,7 @@ impl Crud {
         /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`.
         #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
-        /// Words that have to be in the searched fields, without case and accents.
+        /// Words that have to be in the searched fields, without case and accents; one of one or two letters begins a word there.
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         /// The order: fields with commas between them, a minus for the other way.

@@ -18,8 +18,9 @@ use super::{
     access::Act,
     custom::{self, Custom, Customs},
     field::{Field, Kind},
-    filter::{self, Asker, Filter, Leaf, Place, Test, What, sql::Target},
+    filter::{self, Asker, Filter, sql::Target},
     rows::{self, ROW},
+    search::words::Words,
     value,
 };
 use crate::{Error, Result, Scope};
@@ -195,22 +196,10 @@ pub(crate) async fn matching(
         let filter = Filter::read(resource, scope, &asker, filter, "/filter")?;
         select.and_where(filter.sql(resource, ROW, target)?);
     }
-    for word in wanted.q.as_deref().unwrap_or_default().split_whitespace().take(8) {
-        select.and_where(mentions(resource, word, target)?);
+    for condition in Words::read(wanted.q.as_deref().unwrap_or_default()).conditions(target, &[resource], &Resource::column(ROW, "id")) {
+        select.and_where(condition);
     }
     Ok(())
-}
-
-/// Whether one of the searched fields has the word in it.
-fn mentions(resource: &'static Resource, word: &str, target: Target<'_>) -> Result<Expr> {
-    let test = Test::Like { text: value::fold(word), before: true, after: true };
-    let leaf = |what| Filter::Leaf(Box::new(Leaf { place: Place { hop: None, what }, test: test.clone(), not: false }));
-    let searched = resource.fields.iter().filter(|field| field.searched && !target.scope.hides(resource, field.name));
-    let parts = searched.map(|field| match field.kind {
-        Kind::Rows(rows) => leaf(What::Row(field, rows, &rows.fields[0])),
-        _ => leaf(What::Field(field)),
-    });
-    Filter::Or(parts.collect()).sql(resource, ROW, target)
 }
 
 fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {

@@ -16,6 +16,7 @@ use super::{
     filter::sql::Target,
     related,
     rows::{self, ROW},
+    search::texts,
     value,
 };
 use crate::{
@@ -157,6 +158,7 @@ pub async fn purge(write: &Write<'_>, resource: &'static Resource, id: Uuid, ver
     let mut change = Change { action: Action::Purge, id, before, after: Record::new() };
     resource.rules.check(write, &mut change).await?;
     related::forget(write, resource, id).await?;
+    texts::forget_all(write, id).await?;
     let delete = Query::delete()
         .from_table(Alias::new(resource.topic))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(write.scope.tenant.0))
@@ -398,9 +400,10 @@ async fn store(write: &Write<'_>, resource: &'static Resource, mut change: Chang
     saved(write, resource, change).await
 }
 
-/// What hangs on the record, its event, what follows.
+/// What hangs on the record, what it is found by, its event, what follows.
 async fn saved(write: &Write<'_>, resource: &'static Resource, change: Change) -> Result<Record> {
     related::save(write, resource, &change).await?;
+    texts::keep(write, resource, &change).await?;
     note(write, resource, &change).await?;
     resource.rules.follow(write, &change).await?;
     Ok(change.after)
