@@ -16,13 +16,13 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
     guard::{Guard, bearer},
     operations::Operations,
+    places::Places,
     problem::{Draft, Failure, internal, of_error, too_large, unauthorized},
 };
 
@@ -47,7 +47,7 @@ pub(crate) struct Edge {
     pub(crate) operations: Arc<Operations>,
     pub(crate) max_body: usize,
     /// Room for files that come at once.
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) uploads: Places,
 }
 
 impl<E: Endpoint> Middleware<E> for Edge {
@@ -125,8 +125,9 @@ impl<E: Endpoint> Edged<E> {
         if is_upload(&request) {
             // Before a byte of it is kept: who may not, and what there is no room for.
             let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
-            self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require("messages:send").map_err(Failure)?;
-            let Ok(_room) = self.edge.uploads.try_acquire() else {
+            let scope = self.edge.guard.principal(token).await.map_err(Failure)?.scope(None);
+            scope.require("messages:send").map_err(Failure)?;
+            let Some(_place) = self.edge.uploads.take(scope.tenant) else {
                 let draft = Draft::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "too_many_requests",

@@ -18,6 +18,7 @@ pub mod registry;
 pub(crate) mod related;
 pub mod rows;
 pub mod search;
+pub(crate) mod sorting;
 pub mod transact;
 pub mod trash;
 pub mod value;

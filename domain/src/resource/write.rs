@@ -69,6 +69,7 @@ pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, 
     }
     let mut change = Change { action: Action::Create, id, before: Record::new(), after };
     custom::complete(write, resource, &mut change).await?;
+    related::spell(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change, body).await?;
     let columns: Vec<&Field> = resource.columns().collect();
@@ -112,6 +113,7 @@ pub(crate) async fn update_with(
     after.extend(own);
     let mut change = Change { action: Action::Update, id, before, after };
     custom::complete(write, resource, &mut change).await?;
+    related::spell(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change, body).await?;
     store(write, resource, change).await

@@ -2,6 +2,7 @@
 
 mod access;
 mod board;
+mod contacts;
 mod conversations;
 mod deals;
 mod devices;
