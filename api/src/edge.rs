@@ -19,13 +19,13 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
     guard::{Guard, bearer},
     operations::Operations,
+    places::Places,
     problem::{Draft, Failure, internal, of_error, too_large, unauthorized},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Edge {
     pub(crate) operations: Arc<Operations>,
     pub(crate) max_body: usize,
     /// Room for files that come at once.
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) uploads: Places,
 }
 
 impl<E: Endpoint> Middleware<E> for Edge {
@@ -128,8 +128,9 @@ impl<E: Endpoint> Edged<E> {
         if let Some(ability) = upload(&request) {
             // Before a byte of it is kept: who may not, and what there is no room for.
             let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
-            self.edge.guard.principal(token).await.map_err(Failure)?.scope(None).require(ability).map_err(Failure)?;
-            let Ok(_room) = self.edge.uploads.try_acquire() else {
+            let scope = self.edge.guard.principal(token).await.map_err(Failure)?.scope(None);
+            scope.require(ability).map_err(Failure)?;
+            let Some(_place) = self.edge.uploads.take(scope.tenant) else {
                 let draft = Draft::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "too_many_requests",

@@ -14,6 +14,7 @@ mod files;
 mod guard;
 mod intake;
 mod operations;
+mod places;
 mod problem;
 mod resource;
 mod routes;
@@ -79,6 +80,8 @@ pub(crate) enum Tag {
     Audit,
     /// What you are told.
     Notifications,
+    /// Finding anything.
+    Search,
 }
 
 /// Where a list begins and how much of it is wanted.
@@ -119,7 +122,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let yaml = serde_yaml::to_string(&document)?;
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let text = |content: String, kind: &'static str| make_sync(move |_| content.clone().with_content_type(kind).into_response());
-    let uploads = Arc::new(tokio::sync::Semaphore::new(edge::UPLOADS));
+    let uploads = places::Places::new(edge::UPLOADS);
     let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
     Ok(Route::new()
         .at("/api/openapi.json", text(json, "application/json"))

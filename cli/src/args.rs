@@ -54,6 +54,12 @@ pub enum Command {
         #[command(subcommand)]
         action: UserAction,
     },
+    /// Look after the text index.
+    Search {
+        /// What to do.
+        #[command(subcommand)]
+        action: SearchAction,
+    },
     /// Make personal access tokens.
     Token {
         /// What to do.
@@ -136,6 +142,13 @@ pub enum UserAction {
         #[arg(long, value_enum, default_value_t = RoleName::Agent)]
         role: RoleName,
     },
+}
+
+/// What to do with the text index.
+#[derive(Debug, Subcommand)]
+pub enum SearchAction {
+    /// Make it anew of the records that are there, while people go on writing.
+    Rebuild,
 }
 
 /// What to do with tokens.

@@ -14,6 +14,7 @@ mod migrate;
 mod open;
 mod roles;
 mod sandbox;
+mod search;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -66,6 +67,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Scheduler => roles::scheduler(settings).await,
         Command::Migrate { direction } => migrate::run(&settings, direction).await,
         Command::User { action } => accounts::user(&settings, action).await,
+        Command::Search { action } => search::run(&settings, action).await,
         Command::Token { action } => accounts::token(&settings, action).await,
         Command::Demo { sandbox, locale } => demo::run(&settings, &sandbox, locale).await,
         Command::Doctor => doctor::run(&settings).await,

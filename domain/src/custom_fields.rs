@@ -9,6 +9,7 @@ use crate::{
     resource::{
         Action, Change, Resource, Rules, custom,
         field::{Field, Form, Kind, RowField, Rows},
+        search::texts,
     },
 };
 
@@ -88,7 +89,7 @@ impl Rules for CustomFields {
             _ => format!("update {topic} set custom = custom - '{key}' where tenant_id = $1 and jsonb_exists(custom, '{key}')"),
         };
         write.execute_raw(Statement::from_sql_and_values(backend, clear, [write.scope.tenant.0.into()])).await?;
-        Ok(())
+        texts::forget_custom(write, topic, key).await
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 macro_rules! payloads {
     ($($(#[$doc:meta])* $name:ident = $kind:literal, $queue:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $(with { $($constant:ident: $constant_type:ty = $value:expr,)* })?);+ $(;)?) => {
@@ -87,6 +88,14 @@ payloads! {
 
     /// Deletes what is over: finished jobs, ingested deliveries, old keys.
     Purge = "maintenance.purge", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
+
+    /// Takes records into the text index, from a place on. The migration that makes the index enqueues it.
+    RebuildSearch = "search.rebuild", MAINTENANCE {
+        /// In which resource to go on; from the beginning, if none is named.
+        topic: Option<String>,
+        /// After which of its records.
+        after: Option<Uuid>,
+    } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
 }
 
 /// What a user is told by mail.
@@ -112,7 +121,6 @@ pub enum Notice {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -133,6 +141,8 @@ mod tests {
         assert_eq!(json!(CheckDevices {}), json!({}));
         assert_eq!(json!(DeleteFile { attachment_id: AttachmentId(id) }), json!({ "attachment_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
+        assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
+        assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
     }

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::{DbBackend, DbErr};
-use sea_orm::{ConnectionTrait, FromQueryResult, Value as Sql};
+use sea_orm::{
+    ConnectionTrait, FromQueryResult,
+    sea_query::{Alias, Asterisk, Expr, ExprTrait, Query, SelectStatement, UnionType},
+};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Lane, Ledger};
 
 /// A job as the board shows it.
-#[derive(Clone, Debug, PartialEq, FromQueryResult)]
+#[derive(Clone, Debug, PartialEq, FromQueryResult, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, documented there")]
 pub struct JobView {
     pub seq: i64,
@@ -39,6 +43,9 @@ pub struct JobView {
 const COLUMNS: &str = "seq, id, tenant_id, queue, route, kind, payload, priority, order_key, unique_key, run_at, state, attempts,
     max_attempts, worker, progress, last_error, created_at, started_at, finished_at";
 
+/// The states of a job.
+pub const STATES: [&str; 7] = ["pending", "held", "dispatched", "running", "done", "dead", "cancelled"];
+
 /// Where a tenant's jobs stand, in the words of the partial index that holds each part in order; those in flight are few.
 const SHELVES: [(&[&str], &str); 5] = [
     (&["pending", "held"], "state in ('pending', 'held')"),
@@ -47,17 +54,6 @@ const SHELVES: [(&[&str], &str); 5] = [
     (&["dead"], "state in ('done', 'dead', 'cancelled') and state = 'dead'"),
     (&["cancelled"], "state in ('done', 'dead', 'cancelled') and state = 'cancelled'"),
 ];
-
-/// What to list; `None` means any.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    /// Of this queue.
-    pub queue: Option<String>,
-    /// In this state.
-    pub state: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-}
 
 /// A queue's figures.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,34 +101,38 @@ impl Ledger {
         row.map(|row| JobView::from_query_result(&row, "")).transpose()
     }
 
-    /// The tenant's jobs, newest first, below `before`.
+    /// The tenant's jobs in these states. `narrow` says which of them, `order` in what order and how many; statements call a
+    /// job `alias`.
     ///
     /// # Errors
     /// The database's.
-    pub async fn list(&self, tenant: Uuid, filter: JobFilter, limit: u64, before: Option<i64>) -> Result<Vec<JobView>, DbErr> {
-        let JobFilter { queue, state, kind } = filter;
-        let mut which = String::new();
-        let mut values: Vec<Sql> = vec![tenant.into(), before.unwrap_or(i64::MAX).into()];
-        for (column, value) in [("queue", &queue), ("state", &state), ("kind", &kind)] {
-            if let Some(value) = value {
-                values.push(value.as_str().into());
-                which.push_str(&format!(" and {column} = ${}", values.len()));
+    pub async fn list(
+        &self,
+        tenant: Uuid,
+        states: &[&str],
+        alias: &'static str,
+        narrow: impl Fn(&mut SelectStatement),
+        order: impl Fn(&mut SelectStatement),
+    ) -> Result<Vec<JobView>, DbErr> {
+        let mut all: Option<SelectStatement> = None;
+        for (at, (_, shelf)) in SHELVES.iter().enumerate().filter(|(_, (on, _))| states.iter().any(|state| on.contains(state))) {
+            let mut part = Query::select();
+            part.columns(COLUMNS.split(',').map(|column| Alias::new(column.trim())))
+                .from_as("jobs", alias)
+                .and_where(Expr::col((alias, "tenant_id")).eq(tenant))
+                .and_where(Expr::cust(*shelf));
+            narrow(&mut part);
+            order(&mut part);
+            let part = Query::select().column(Asterisk).from_subquery(part, Alias::new(format!("shelf_{at}"))).to_owned();
+            match &mut all {
+                Some(all) => _ = all.union(UnionType::All, part),
+                None => all = Some(part),
             }
         }
-        let parts = SHELVES.iter().filter(|(states, _)| state.as_deref().is_none_or(|state| states.contains(&state)));
-        let parts = parts.map(|(_, shelf)| {
-            format!(
-                "select * from (select {COLUMNS} from jobs where tenant_id = $1 and seq < $2 and {shelf}{which}
-                 order by seq desc limit {limit}) shelf"
-            )
-        });
-        let parts = parts.collect::<Vec<_>>().join(" union all ");
-        if parts.is_empty() {
-            return Ok(Vec::new()); // no such state
-        }
-        let list = format!("select * from ({parts}) board order by seq desc limit {limit}");
-        let statement = sea_orm::Statement::from_sql_and_values(self.db().backend(), list, values);
-        self.db().read.query_all_raw(statement).await?.iter().map(|row| JobView::from_query_result(row, "")).collect()
+        let Some(all) = all else { return Ok(Vec::new()) }; // no such state
+        let mut list = Query::select();
+        order(list.column(Asterisk).from_subquery(all, alias));
+        self.db().read.query_all(&list).await?.iter().map(|row| JobView::from_query_result(row, "")).collect()
     }
 
     /// Runs a dead or cancelled job again, with all its attempts.
@@ -211,7 +211,7 @@ impl Ledger {
                 where {whose} state in ('done', 'dead', 'cancelled') and state = 'dead'
              ) board group by queue, state"
         );
-        let values: Vec<Sql> = tenant.into_iter().map(Into::into).collect();
+        let values: Vec<sea_orm::Value> = tenant.into_iter().map(Into::into).collect();
         let db = &self.db().read;
         let rows = db.query_all_raw(sea_orm::Statement::from_sql_and_values(self.db().backend(), figures, values)).await?;
         let paused = db.query_all_raw(self.sql().statement("select name, paused_at from job_queues", [])).await?;

@@ -36,7 +36,7 @@ pub mod testing;
 pub mod transport;
 mod wake;
 
-pub use board::{BoardError, JobFilter, JobView, QueueView};
+pub use board::{BoardError, JobView, QueueView, STATES};
 pub use claim::{Claimed, Coalescer};
 pub use handlers::{Handlers, Run, Taken};
 pub use job::{Job, Lane, NewJob, Outcome, Priority, backoff, queue};

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use db::DbErr;
-use sea_orm::ConnectionTrait;
+use sea_orm::{
+    ConnectionTrait,
+    sea_query::{Order, SelectStatement},
+};
 use uuid::Uuid;
 
 use crate::{
-    Handlers, JobView, Lane, Ledger, Transport,
+    Handlers, JobView, Lane, Ledger, STATES, Transport,
     handlers::RunJob,
     relay::{Pace, Relay},
 };
@@ -20,6 +23,15 @@ pub async fn unfinished(ledger: &Ledger, kind: &str) -> Result<Vec<JobView>, DbE
     let mut jobs = leftovers(ledger).await?;
     jobs.retain(|job| job.kind == kind);
     Ok(jobs)
+}
+
+/// The tenant's newest jobs, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(ledger: &Ledger, tenant: Uuid, limit: u64) -> Result<Vec<JobView>, DbErr> {
+    let newest = |select: &mut SelectStatement| _ = select.order_by(("job", "seq"), Order::Desc).limit(limit);
+    ledger.list(tenant, &STATES, "job", |_| {}, newest).await
 }
 
 /// Everything that is not finished, oldest first.

@@ -31,6 +31,7 @@ const HISTORY: &[Step] = &[
     step!("0005_jobs_indexes"),
     step!("0006_crm"),
     step!("0007_deals_board"),
+    step!("0008_search"),
     step!("0009_collaboration"),
     step!("0011_custom_fields"),
 ];

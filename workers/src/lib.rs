@@ -13,6 +13,7 @@ mod ingest_webhook;
 mod mark_read;
 mod notices;
 mod purge;
+mod rebuild_search;
 mod roll_up_statistics;
 mod send_mail;
 mod send_message;
@@ -57,6 +58,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(check_devices::run)
         .on(delete_file::run)
         .on(purge::run)
+        .on(rebuild_search::run)
 }
 
 /// The job, acting in its tenant.

@@ -106,7 +106,7 @@ pub(super) struct ListQuery {
     pub(super) filter: Option<Value>,
     /// A saved view: only its records, in its order where you ask for none.
     pub(super) view_id: Option<Uuid>,
-    /// Words that have to be in the searched fields, without case and accents.
+    /// Words that have to be in the searched fields, without case and accents; one of one or two letters begins a word there.
     #[oai(validator(max_length = 200))]
     pub(super) q: Option<String>,
     /// The order: fields with commas between them, a minus for the other way.

@@ -109,7 +109,7 @@ impl Crud {
         filter: Query<Option<String>>,
         /// A saved view of {many}: only its records, in its order where you ask for none.
         view_id: Query<Option<Uuid>>,
-        /// Words that have to be in the searched fields, without case and accents.
+        /// Words that have to be in the searched fields, without case and accents; one of one or two letters begins a word there.
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         /// The order: fields with commas between them, a minus for the other way.

@@ -285,7 +285,7 @@ impl Deals {
         /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`.
         #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
-        /// Words that have to be in the searched fields, without case and accents.
+        /// Words that have to be in the searched fields, without case and accents; one of one or two letters begins a word there.
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         /// How many deals of each stage, 1 to 100; 20 when it is left out.

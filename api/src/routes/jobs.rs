@@ -1,10 +1,10 @@
 use chrono::{DateTime, Utc};
 use domain::{
     Error,
-    board::{self, Owner},
+    board::{self, Owner, Wanted},
     page::Page,
 };
-use jobs::{JobFilter, JobView, Ledger, QueueView};
+use jobs::{JobView, Ledger, QueueView};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -110,7 +110,7 @@ impl From<JobView> for JobOut {
 /// Part of the jobs.
 #[derive(Object)]
 struct JobPage {
-    /// Newest first.
+    /// In the order that was asked for.
     data: Vec<JobOut>,
     /// Where the next page begins.
     page: PageInfo,
@@ -173,29 +173,36 @@ enum JobOwner {
 
 #[OpenApi(tag = "Tag::Jobs")]
 impl Jobs {
-    /// Jobs, newest first.
+    /// Jobs.
     #[oai(path = "/jobs", method = "get", operation_id = "jobs_list")]
     async fn list(
         &self,
         caller: Caller,
-        /// `{"field":"state","op":"eq","value":"dead"}`, or several under `and`; fields `queue`, `state`, `kind`.
-        #[oai(validator(max_length = 2000))]
+        /// A filter as JSON: a comparison `{"field","op","value"}`, or several under `and` or `or`. It knows `id`, `queue`, `kind`,
+        /// `state`, `priority`, `order_key`, `attempts`, `max_attempts`, `worker`, `last_error`, `run_at`, `created_at`,
+        /// `started_at` and `finished_at`.
+        #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
+        /// The order: fields with commas between them, a minus for the other way; newest first when it is left out.
+        #[oai(validator(max_length = 200))]
+        sort: Query<Option<String>>,
         /// Whose; the team's by default.
         owner: Query<Option<JobOwner>>,
         /// How many, 1 to 200.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u64>>,
         /// Where the page before ended.
-        #[oai(validator(max_length = 500))]
+        #[oai(validator(max_length = 1500))]
         cursor: Query<Option<String>>,
     ) -> Answer<Json<JobPage>> {
-        let filter = filter.0.as_deref().map(read_filter).transpose()?.unwrap_or_default();
+        let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
+        let filter = filter.map_err(|_| Error::field("/filter", "invalid", "is not JSON"))?;
         let owner = match owner.0 {
             Some(JobOwner::Installation) => Owner::Installation,
             Some(JobOwner::Team) | None => Owner::Team,
         };
-        let page = board::list(&self.ledger, &caller.scope(), owner, filter, paging(limit.0, cursor.0)).await?;
+        let wanted = Wanted { owner, filter, sort: sort.0 };
+        let page = board::list(&self.ledger, &caller.scope(), wanted, paging(limit.0, cursor.0)).await?;
         let Page { data, next_cursor } = page.map(JobOut::from);
         Ok(Json(JobPage { data, page: PageInfo { next_cursor, total: None } }))
     }
@@ -261,33 +268,4 @@ impl Jobs {
     ) -> Answer<Json<QueueOut>> {
         Ok(Json(board::set_paused(&self.ledger, &caller.scope(), &name.0, false).await?.into()))
     }
-}
-
-/// The part of the filter language that a job list takes: equality on three fields.
-fn read_filter(text: &str) -> Result<JobFilter, Error> {
-    let wrong = |message: &str| Error::field("/filter", "invalid", message);
-    let filter: Value = serde_json::from_str(text).map_err(|_| wrong("is not JSON"))?;
-    let leaves = match &filter["and"] {
-        Value::Array(leaves) => leaves.as_slice(),
-        _ => std::slice::from_ref(&filter),
-    };
-    let mut wanted = JobFilter::default();
-    for leaf in leaves {
-        let (Some(field), Some("eq"), Some(value)) = (leaf["field"].as_str(), leaf["op"].as_str(), leaf["value"].as_str()) else {
-            return Err(wrong(r#"takes {"field":…,"op":"eq","value":…}, or several under "and""#));
-        };
-        let place = match field {
-            "queue" => &mut wanted.queue,
-            "state" => &mut wanted.state,
-            "kind" => &mut wanted.kind,
-            _ => return Err(wrong("knows the fields queue, state and kind")),
-        };
-        if place.replace(value.to_owned()).is_some_and(|before| before != value) {
-            return Err(wrong("asks for two values of one field"));
-        }
-        if value.contains('\0') {
-            return Err(wrong("takes no NUL character"));
-        }
-    }
-    Ok(wanted)
 }

@@ -10,6 +10,7 @@ mod jobs;
 mod media;
 mod messages;
 mod notifications;
+mod search;
 mod statistics;
 mod webhook;
 
@@ -39,6 +40,7 @@ type All = (
     jobs::Jobs,
     deals::Deals,
     notifications::Notifications,
+    search::Search,
     Resources,
 );
 
@@ -58,6 +60,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         jobs::Jobs { ledger: ledger.clone() },
         deals::Deals { ledger: ledger.clone() },
         notifications::Notifications { ledger: ledger.clone() },
+        search::Search { ledger: ledger.clone() },
         Resources { ledger: ledger.clone(), store: store.clone() },
     )
 }

@@ -1,12 +1,14 @@
 //! Contacts: people outside.
 
+use entities::ContactId;
 use serde_json::Value;
 
+use super::Name;
 use crate::{
     Result,
     engine::Write,
     resource::{
-        Action, Change, Resource, Rules,
+        Change, Record, Resource, Rules,
         field::{Field, Form, Kind, RowField, Rows, address},
     },
 };
@@ -69,18 +71,18 @@ struct Contacts;
 impl Rules for Contacts {
     /// What a contact is reached at is what messages and mail are matched by.
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
-        if change.action == Action::Purge {
-            return Ok(());
-        }
-        for (field, about, kind) in [("emails", "email", "email"), ("phones", "number", "phone")] {
-            for row in change.after[field].as_array().into_iter().flatten().filter(|_| change.changes(field)) {
-                let value = row[about].as_str().unwrap_or_default().trim_start_matches('+');
-                super::identify(write, entities::ContactId(change.id), kind, value).await?;
+        let id = ContactId(change.id);
+        for (field, about, name) in [("emails", "email", Name::Email), ("phones", "number", Name::Phone)] {
+            let values = |record: &Record| -> Vec<String> {
+                let rows = record.get(field).and_then(Value::as_array).into_iter().flatten();
+                rows.filter_map(|row| Some(row[about].as_str()?.trim_start_matches('+').to_owned())).collect()
+            };
+            let (before, after) = (values(&change.before), values(&change.after));
+            for value in after.iter().filter(|_| change.changes(field)) {
+                super::identify(write, id, name.kind(), value).await?;
             }
-            let kept = |row: &Value| change.after[field].as_array().is_some_and(|rows| rows.iter().any(|one| one[about] == row[about]));
-            for row in change.before.get(field).and_then(Value::as_array).into_iter().flatten().filter(|row| !kept(row)) {
-                let value = row[about].as_str().unwrap_or_default().trim_start_matches('+');
-                super::forget(write, entities::ContactId(change.id), kind, value).await?;
+            for value in before.iter().filter(|value| !after.contains(value)) {
+                super::forget(write, id, name, value).await?;
             }
         }
         Ok(())

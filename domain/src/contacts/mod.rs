@@ -8,7 +8,11 @@ pub(crate) mod source;
 use chrono::Utc;
 use entities::{ContactId, contact_identity};
 use jobs::NewJob;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement,
+    sea_query::{Expr, OnConflict},
+};
 use serde_json::json;
 use uuid::Uuid;
 use whatsapp::phone;
@@ -63,12 +67,54 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     Ok(id)
 }
 
-/// A name that a contact is no longer known by.
-async fn forget(write: &Write<'_>, contact: ContactId, kind: &str, value: &str) -> Result<()> {
+/// Under what people enter that a contact is known by.
+#[derive(Clone, Copy, Debug)]
+enum Name {
+    Email,
+    Phone,
+}
+
+impl Name {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+/// A name that a contact is no longer known by. It goes to the oldest other one that has it, and so do WhatsApp's names for it.
+async fn forget(write: &Write<'_>, contact: ContactId, name: Name, value: &str) -> Result<()> {
     let own = contact_identity::Column::TenantId.eq(write.scope.tenant).and(contact_identity::Column::ContactId.eq(contact));
-    let name = contact_identity::Column::Kind.eq(kind).and(contact_identity::Column::Value.eq(value));
-    contact_identity::Entity::delete_many().filter(own.and(name)).exec(&***write).await?;
+    let of = |kind: &str, values: Vec<String>| {
+        own.clone().and(contact_identity::Column::Kind.eq(kind)).and(contact_identity::Column::Value.is_in(values))
+    };
+    contact_identity::Entity::delete_many().filter(of(name.kind(), vec![value.to_owned()])).exec(&***write).await?;
+    let Some(heir) = heir(write, contact, name, value).await? else { return Ok(()) };
+    identify(write, heir, name.kind(), value).await?;
+    if matches!(name, Name::Phone) {
+        contact_identity::Entity::update_many()
+            .col_expr(contact_identity::Column::ContactId, Expr::value(heir.0))
+            .filter(of("wa_id", phone::variants(value)))
+            .exec(&***write)
+            .await?;
+    }
     Ok(())
+}
+
+/// The oldest other contact that has this address or number.
+async fn heir(write: &Write<'_>, but: ContactId, name: Name, value: &str) -> Result<Option<ContactId>> {
+    let (table, column) = match name {
+        Name::Email => ("contact_emails", "email"),
+        Name::Phone => ("contact_phones", "number"),
+    };
+    let find = format!(
+        "select c.id from contacts c join {table} n on n.tenant_id = c.tenant_id and n.contact_id = c.id
+         where c.tenant_id = $1 and n.{column} in ($2, $3) and c.id <> $4 and c.deleted_at is null order by c.id limit 1"
+    );
+    let values = [write.scope.tenant.0.into(), value.into(), format!("+{value}").into(), but.0.into()];
+    let row = write.query_one_raw(Statement::from_sql_and_values(write.get_database_backend(), find, values)).await?;
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?.map(ContactId))
 }
 
 async fn identify(write: &Write<'_>, contact: ContactId, kind: &str, value: &str) -> Result<()> {

@@ -109,10 +109,21 @@ impl Customs {
     /// # Errors
     /// The database's.
     pub async fn of(conn: &impl ConnectionTrait, tenant: Uuid) -> Result<Self> {
-        let find = "select f.id, f.topic, f.key, f.name, f.description, f.kind, f.required, f.\"unique\", o.value
-                    from custom_fields f left join custom_field_options o on o.tenant_id = f.tenant_id and o.custom_field_id = f.id
-                    where f.tenant_id = $1 and f.deleted_at is null
-                    order by f.topic, f.position, f.id, o.id";
+        Self::read(conn, tenant, "f.deleted_at is null").await
+    }
+
+    /// Those in the trash too: what records keep in them is still there.
+    pub(super) async fn with_trashed(conn: &impl ConnectionTrait, tenant: Uuid) -> Result<Self> {
+        Self::read(conn, tenant, "1 = 1").await
+    }
+
+    async fn read(conn: &impl ConnectionTrait, tenant: Uuid, condition: &str) -> Result<Self> {
+        let find = format!(
+            "select f.id, f.topic, f.key, f.name, f.description, f.kind, f.required, f.\"unique\", o.value
+             from custom_fields f left join custom_field_options o on o.tenant_id = f.tenant_id and o.custom_field_id = f.id
+             where f.tenant_id = $1 and {condition}
+             order by f.topic, f.position, f.id, o.id"
+        );
         let find = Statement::from_sql_and_values(conn.get_database_backend(), find, [tenant.into()]);
         let mut found: HashMap<String, Vec<Custom>> = HashMap::new();
         for row in conn.query_all_raw(find).await? {
@@ -164,6 +175,13 @@ impl Custom {
     #[must_use]
     pub fn is_sortable(&self) -> bool {
         !self.many && !matches!(self.kind, Kind::Text { max, .. } if max > 300)
+    }
+
+    /// Whether words in it find the record: those that people write or choose.
+    #[must_use]
+    pub fn is_searched(&self) -> bool {
+        matches!(self.kind, Kind::Text { form: Form::Line | Form::Lines | Form::Email | Form::Url | Form::Domain | Form::Phone, .. })
+            && self.word != "timezone"
     }
 
     /// The operators that it takes.

@@ -1,26 +1,23 @@
 //! Reading: one record, or a page of them in any order, found by a filter and by words.
 
-use std::sync::Arc;
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::Utc;
 use db::Db;
 use entities::user;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, SelectStatement},
+    sea_query::{Expr, ExprTrait, Func, SelectStatement},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     Record, Resource,
     access::Act,
-    custom::{self, Custom, Customs},
-    field::{Field, Kind},
-    filter::{self, Asker, Filter, Leaf, Place, Test, What, sql::Target},
+    custom::{self, Customs},
+    filter::{Asker, Filter, sql::Target},
     rows::{self, ROW},
-    value,
+    search::words::Words,
+    sorting::Sorting,
 };
 use crate::{
     Error, FieldError, Result, Scope,
@@ -127,7 +124,7 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
     };
     let sort = wanted.sort.as_deref().or(view.sort.as_deref()).unwrap_or(usual);
     let customs = if sort.contains(custom::PREFIX) { Customs::of(&db.read, scope.tenant.0).await? } else { Customs::default() };
-    let order = read_sort(scope, resource, &customs, sort);
+    let order = Sorting::read(scope, resource, &customs, sort);
     let order = order.map_err(|error| if wanted.sort.is_some() { error } else { of_view(error) })?;
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
@@ -143,25 +140,21 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
         Count::Estimate | Count::Exact => Some(count(db, &select).await?),
     };
     let target = Target { backend: db.backend(), scope };
-    let name: String = order.iter().map(Key::spelled).collect::<Vec<_>>().join(",");
-    if let Some(cursor) = &wanted.cursor {
-        let after = read_cursor(cursor, &name, order.len()).ok_or_else(|| {
-            Error::field("/cursor", "invalid", "is not a cursor of this list in this order; leave it out to start at the beginning")
-        })?;
-        select.and_where(beyond(target, &order, &after));
-    }
-    for key in &order {
-        key.apply(target, &mut select);
-    }
-    select.limit(wanted.limit + 1);
-    let mut data = rows::read(&db.read, scope, resource, &select).await?;
+    let after = order.after(wanted.cursor.as_deref())?;
+    order.apply(target, &mut select);
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let mut data = Vec::new();
+    for part in order.parts(target, after.as_deref()) {
+        let missing = (limit + 1).saturating_sub(data.len());
+        if missing > 0 {
+            let mut select = select.clone();
+            part.into_iter().for_each(|part| _ = select.and_where(part));
+            data.extend(rows::read(&db.read, scope, resource, select.limit(missing as u64)).await?);
+        }
+    }
     let more = data.len() > limit;
     data.truncate(limit);
-    let next_cursor = data.last().filter(|_| more).map(|last| {
-        let keys: Vec<&Value> = order.iter().map(|key| key.sorted.of(last)).collect();
-        BASE64.encode(json!([name, keys]).to_string())
-    });
+    let next_cursor = data.last().filter(|_| more).map(|last| order.cursor(last));
     rows::show(&db.read, scope, resource, &wanted.include, &mut data).await?;
     if let Some(fields) = &wanted.fields {
         let kept = |name: &String| name == "id" || fields.contains(name) || wanted.include.contains(name);
@@ -210,27 +203,15 @@ pub(crate) async fn matching(
         let filter = Filter::read(resource, scope, &asker, filter, "/filter")?;
         select.and_where(filter.sql(resource, ROW, target)?);
     }
-    for word in wanted.q.as_deref().unwrap_or_default().split_whitespace().take(8) {
-        select.and_where(mentions(resource, word, target)?);
+    for condition in Words::read(wanted.q.as_deref().unwrap_or_default()).conditions(target, &[resource], &Resource::column(ROW, "id")) {
+        select.and_where(condition);
     }
     Ok(())
 }
 
-/// Whether one of the searched fields has the word in it.
-fn mentions(resource: &'static Resource, word: &str, target: Target<'_>) -> Result<Expr> {
-    let test = Test::Like { text: value::fold(word), before: true, after: true };
-    let leaf = |what| Filter::Leaf(Box::new(Leaf { place: Place { hop: None, what }, test: test.clone(), not: false }));
-    let searched = resource.fields.iter().filter(|field| field.searched && !target.scope.hides(resource, field.name));
-    let parts = searched.map(|field| match field.kind {
-        Kind::Rows(rows) => leaf(What::Row(field, rows, &rows.fields[0])),
-        _ => leaf(What::Field(field)),
-    });
-    Filter::Or(parts.collect()).sql(resource, ROW, target)
-}
-
 /// Whether a list could be in this order.
 pub(crate) fn check_sort(scope: &Scope, resource: &Resource, customs: &Customs, sort: &str) -> Result<()> {
-    read_sort(scope, resource, customs, sort).map(|_| ())
+    Sorting::read(scope, resource, customs, sort).map(|_| ())
 }
 
 /// A fault of a saved view: of a field that is gone since, or that whoever uses it doesn't get to see.
@@ -260,147 +241,6 @@ fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A field of an order.
-struct Key<'a> {
-    sorted: Sorted<'a>,
-    down: bool,
-}
-
-/// What is sorted by.
-enum Sorted<'a> {
-    Field(&'a Field),
-    Custom(Arc<Custom>),
-}
-
-impl Sorted<'_> {
-    fn name(&self) -> String {
-        match self {
-            Self::Field(field) => field.name.to_owned(),
-            Self::Custom(custom) => custom.path(),
-        }
-    }
-
-    /// As SQL compares it.
-    fn kind(&self) -> &Kind {
-        match self {
-            Self::Field(field) => &field.kind,
-            Self::Custom(custom) => filter::custom::kind(custom),
-        }
-    }
-
-    /// Whether every record has it.
-    fn required(&self) -> bool {
-        matches!(self, Self::Field(field) if field.required)
-    }
-
-    fn of<'r>(&self, record: &'r Record) -> &'r Value {
-        match self {
-            Self::Field(field) => record.get(field.name).unwrap_or(&Value::Null),
-            Self::Custom(custom) => custom.of(record),
-        }
-    }
-}
-
-fn read_sort<'a>(scope: &Scope, resource: &'a Resource, customs: &Customs, sort: &str) -> Result<Vec<Key<'a>>> {
-    let mut order: Vec<Key<'_>> = Vec::new();
-    for part in sort.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (down, name) = part.strip_prefix('-').map_or((false, part), |name| (true, name));
-        let own = || resource.field(name).filter(|field| field.is_sortable()).map(Sorted::Field);
-        let added = || customs.at(resource, name).filter(|custom| custom.is_sortable()).cloned().map(Sorted::Custom);
-        let Some(sorted) = own().or_else(added) else {
-            return Err(Error::field(
-                "/sort",
-                "unknown_field",
-                format!("takes fields of {}, with a minus for the other way", resource.topic),
-            ));
-        };
-        if order.iter().any(|key| key.sorted.name() == name) {
-            return Err(Error::field("/sort", "invalid", "names a field twice"));
-        }
-        if scope.hides(resource, name.split_once('.').map_or(name, |(field, _)| field)) {
-            return Err(Error::field("/sort", "forbidden", "you don't get to see this field"));
-        }
-        order.push(Key { sorted, down });
-    }
-    if order.len() > 4 {
-        return Err(Error::field("/sort", "too_many", "takes at most 4 fields"));
-    }
-    // No two records have the same place.
-    let down = order.last().is_some_and(|key| key.down);
-    if order.iter().all(|key| key.sorted.name() != "id") {
-        order.push(Key { sorted: Sorted::Field(resource.field("id").expect("every resource has an id")), down });
-    }
-    Ok(order)
-}
-
-impl Key<'_> {
-    fn spelled(&self) -> String {
-        format!("{}{}", if self.down { "-" } else { "" }, self.sorted.name())
-    }
-
-    /// What rows are sorted by: texts without case and accents.
-    fn column(&self, target: Target<'_>) -> Expr {
-        let text = matches!(self.sorted.kind(), Kind::Text { .. });
-        match &self.sorted {
-            Sorted::Field(field) if text => target.bytewise(target.folded(ROW, field.name)),
-            Sorted::Field(field) => Resource::column(ROW, field.name),
-            Sorted::Custom(custom) if text => target.bytewise(target.folded_of(custom, ROW)),
-            Sorted::Custom(custom) => target.value_of(custom, ROW),
-        }
-    }
-
-    fn value(&self, value: &Value) -> Expr {
-        match (self.sorted.kind(), value.as_str()) {
-            (Kind::Text { .. }, Some(text)) => Expr::val(value::fold(text)),
-            (kind, _) => Expr::val(value::sql(kind, value)),
-        }
-    }
-
-    /// Empty ones come last, and first the other way round: as PostgreSQL's indexes have them.
-    fn apply(&self, target: Target<'_>, select: &mut SelectStatement) {
-        let order = if self.down { Order::Desc } else { Order::Asc };
-        match (self.sorted.required(), target.backend) {
-            (false, db::DbBackend::Sqlite) => {
-                let nulls = if self.down { NullOrdering::First } else { NullOrdering::Last };
-                select.order_by_expr_with_nulls(self.column(target), order, nulls);
-            }
-            _ => _ = select.order_by_expr(self.column(target), order),
-        }
-    }
-}
-
-/// The rows that come after `after` in the order.
-fn beyond(target: Target<'_>, order: &[Key<'_>], after: &[Value]) -> Expr {
-    let (Some((key, order)), Some((value, after))) = (order.split_first(), after.split_first()) else { return Expr::cust("1 = 0") };
-    let rest = || beyond(target, order, after);
-    let column = || key.column(target);
-    match (value.is_null(), key.down) {
-        (true, false) => column().is_null().and(rest()),
-        (true, true) => column().is_not_null().or(column().is_null().and(rest())),
-        (false, down) => {
-            let value = key.value(value);
-            let (further, bound) = match down {
-                true => (column().lt(value.clone()), column().lte(value.clone())),
-                false => (column().gt(value.clone()), column().gte(value.clone())),
-            };
-            let further = further.or(column().eq(value).and(rest()));
-            match (key.sorted.required(), down) {
-                // The bound says nothing new, but an index begins there.
-                (true, _) => bound.and(further),
-                (false, false) => further.or(column().is_null()),
-                (false, true) => further,
-            }
-        }
-    }
-}
-
-fn read_cursor(cursor: &str, name: &str, keys: usize) -> Option<Vec<Value>> {
-    let bytes = BASE64.decode(cursor).ok()?;
-    let (order, values): (String, Vec<Value>) = serde_json::from_slice(&bytes).ok()?;
-    let plain = |value: &Value| !value.is_array() && !value.is_object() && value.as_str().is_none_or(|text| !text.contains('\0'));
-    (order == name && values.len() == keys && values.iter().all(plain)).then_some(values)
 }
 
 async fn count(db: &Db, select: &SelectStatement) -> Result<u64> {

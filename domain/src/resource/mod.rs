@@ -1,7 +1,7 @@
 //! What a CRM keeps, written once: a [`Resource`] says what it is, and everything that can be done to any of them is here.
 //!
 //! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory; [`custom`]: those that tenants add.
-//! - [`filter`]: the one filter language; [`list`]: reading; [`mod@write`]: writing; [`access`]: who may.
+//! - [`filter`]: the one filter language; [`list`]: reading; [`search`]: finding by words; [`mod@write`]: writing; [`access`]: who may.
 //! - [`registry`]: all of them.
 //!
 //! Nothing here knows a resource by name. What one does of its own is in its [`Rules`], which see a record before it is
@@ -17,6 +17,8 @@ pub mod list;
 pub mod registry;
 pub(crate) mod related;
 pub mod rows;
+pub mod search;
+pub(crate) mod sorting;
 pub mod transact;
 pub mod trash;
 pub mod value;

@@ -97,6 +97,30 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
     Ok(())
 }
 
+/// Names tags that are there already as they are spelled: another spelling is no change.
+pub(super) async fn spell(write: &Write<'_>, resource: &'static Resource, change: &mut Change) -> Result<()> {
+    for field in resource.fields.iter().filter(|field| field.kind == Kind::Tags) {
+        if !change.changes(field.name) {
+            continue;
+        }
+        let Some(names) = change.after.get_mut(field.name).and_then(Value::as_array_mut).filter(|names| !names.is_empty()) else {
+            continue;
+        };
+        let keys: Vec<String> = names.iter().filter_map(|name| name.as_str().map(value::fold)).collect();
+        let mut find = rows::select(registry::named("tags"));
+        find.and_where(Resource::of(ROW, write.scope.tenant.0))
+            .and_where(Resource::column(ROW, "key").is_in(keys))
+            .and_where(Resource::column(ROW, "deleted_at").is_null());
+        for row in write.query_all(&find).await? {
+            let known: String = row.try_get("", "name")?;
+            for name in names.iter_mut().filter(|name| name.as_str().is_some_and(|name| value::fold(name) == value::fold(&known))) {
+                *name = json!(known);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Before a record is deleted for good.
 pub(super) async fn forget(write: &Write<'_>, resource: &'static Resource, id: Uuid) -> Result<()> {
     for field in &resource.fields {

@@ -16,6 +16,7 @@ use super::{
     filter::sql::Target,
     related,
     rows::{self, ROW},
+    search::texts,
     value,
 };
 use crate::{
@@ -68,6 +69,7 @@ pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, 
     }
     let mut change = Change { action: Action::Create, id, before: Record::new(), after };
     custom::complete(write, resource, &mut change).await?;
+    related::spell(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change, body).await?;
     let columns: Vec<&Field> = resource.columns().collect();
@@ -111,6 +113,7 @@ pub(crate) async fn update_with(
     after.extend(own);
     let mut change = Change { action: Action::Update, id, before, after };
     custom::complete(write, resource, &mut change).await?;
+    related::spell(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change, body).await?;
     store(write, resource, change).await
@@ -158,6 +161,7 @@ pub async fn purge(write: &Write<'_>, resource: &'static Resource, id: Uuid, ver
     resource.rules.check(write, &mut change).await?;
     related::forget(write, resource, id).await?;
     collaboration::forget(write, resource, id).await?;
+    texts::forget_all(write, id).await?;
     let delete = Query::delete()
         .from_table(Alias::new(resource.topic))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(write.scope.tenant.0))
@@ -399,9 +403,10 @@ async fn store(write: &Write<'_>, resource: &'static Resource, mut change: Chang
     saved(write, resource, change).await
 }
 
-/// What hangs on the record, its event, what follows.
+/// What hangs on the record, what it is found by, its event, what follows.
 async fn saved(write: &Write<'_>, resource: &'static Resource, change: Change) -> Result<Record> {
     related::save(write, resource, &change).await?;
+    texts::keep(write, resource, &change).await?;
     note(write, resource, &change).await?;
     resource.rules.follow(write, &change).await?;
     collaboration::saved(write, resource, &change).await?;

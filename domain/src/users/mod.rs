@@ -14,6 +14,7 @@ use crate::{
     Error, Result, Scope,
     auth::passwords,
     engine::{Event, Write},
+    resource::{Action, Change, Record, registry, search::texts},
     scope::Actor,
 };
 
@@ -63,7 +64,7 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
         id: Set(id),
         tenant_id: Set(tenant_id),
         name: Set(name.to_owned()),
-        email: Set(email),
+        email: Set(email.clone()),
         password_hash: Set(password_hash),
         role: Set(new.role),
         created_at: Set(Utc::now().trunc_subsecs(6)),
@@ -74,6 +75,9 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("email_taken", "somebody signs in with this e-mail already"),
         _ => error.into(),
     })?;
+    let after = [("name".to_owned(), json!(name)), ("email".to_owned(), json!(email))].into_iter().collect();
+    let change = Change { action: Action::Create, id: id.0, before: Record::new(), after };
+    texts::keep(&write, registry::named("users"), &change).await?;
     write.record(Event { topic: "users", subject_id: id.0, action: "created", data: json!({ "role": new.role }) }).await?;
     write.commit(()).await?;
     Ok((tenant_id, id))

@@ -10,7 +10,7 @@ use jobs::{Ledger, NewJob};
 use poem_openapi::Object;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::Expr,
     sea_query::{LockType, NullOrdering, OnConflict},
 };
@@ -22,6 +22,7 @@ use crate::{
     engine::{Event, Write},
     page::{Page, Paging},
     payloads::MarkRead,
+    resource::{registry, rows},
 };
 
 /// A chat with somebody through a device.
@@ -60,6 +61,20 @@ pub struct Conversation {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+    /// What those are called that its fields name.
+    #[oai(rename = "_labels")]
+    #[serde(rename = "_labels", default)]
+    pub labels: Labels,
+}
+
+/// What those are called with whom a conversation is and who is on it; left out for those who may not see them.
+#[derive(Clone, Debug, Default, PartialEq, Object, Serialize, Deserialize)]
+#[oai(rename = "WhatsAppConversationLabels", skip_serializing_if_is_none)]
+pub struct Labels {
+    /// The contact's name.
+    pub contact_id: Option<String>,
+    /// The assignee's.
+    pub assignee_id: Option<String>,
 }
 
 impl From<table::Model> for Conversation {
@@ -103,8 +118,26 @@ impl From<table::Model> for Conversation {
             first_reply_at,
             created_at,
             updated_at,
+            labels: Labels::default(),
         }
     }
+}
+
+/// The conversations with their labels.
+async fn labelled(conn: &impl ConnectionTrait, scope: &Scope, rows: Vec<table::Model>) -> Result<Vec<Conversation>> {
+    let (contacts, users) = (registry::named("contacts"), registry::named("users"));
+    let people = rows::seen(conn, scope, contacts, rows.iter().map(|row| row.contact_id.0).collect()).await?;
+    let assignees = rows::seen(conn, scope, users, rows.iter().filter_map(|row| row.assignee_id.map(|user| user.0)).collect()).await?;
+    let named = |row: table::Model| {
+        let contact_id = people.get(&row.contact_id.0).map(|contact| contacts.label_of(contact));
+        let assignee_id = row.assignee_id.and_then(|user| assignees.get(&user.0)).map(|user| users.label_of(user));
+        Conversation { labels: Labels { contact_id, assignee_id }, ..row.into() }
+    };
+    Ok(rows.into_iter().map(named).collect())
+}
+
+async fn labelled_one(conn: &impl ConnectionTrait, scope: &Scope, row: table::Model) -> Result<Conversation> {
+    labelled(conn, scope, vec![row]).await?.pop().ok_or(Error::NotFound("conversation"))
 }
 
 /// What to list.
@@ -152,7 +185,8 @@ pub async fn list(db: &Db, scope: &Scope, wanted: Wanted, paging: Paging) -> Res
         .limit(paging.limit + 1)
         .all(&db.read)
         .await?;
-    Ok(paging.page(rows, |row| (row.last_message_at, row.id)).map(Conversation::from))
+    let Page { data, next_cursor } = paging.page(rows, |row| (row.last_message_at, row.id));
+    Ok(Page { data: labelled(&db.read, scope, data).await?, next_cursor })
 }
 
 /// One of them.
@@ -162,7 +196,7 @@ pub async fn list(db: &Db, scope: &Scope, wanted: Wanted, paging: Paging) -> Res
 pub async fn get(db: &Db, scope: &Scope, id: ConversationId) -> Result<Conversation> {
     scope.require("conversations:read")?;
     let row = table::Entity::find().filter(own(scope.tenant, id)).one(&db.read).await?;
-    row.map(Conversation::from).ok_or(Error::NotFound("conversation"))
+    labelled_one(&db.read, scope, row.ok_or(Error::NotFound("conversation"))?).await
 }
 
 /// Nothing of it is unread any more; the customer sees that, too.
@@ -187,7 +221,8 @@ pub async fn mark_read(ledger: &Ledger, scope: &Scope, id: ConversationId) -> Re
             write.enqueue(job.unique_key(format!("read:{id}"))).await?;
         }
     }
-    write.commit(Conversation::from(row)).await
+    let conversation = labelled_one(&**write, scope, row).await?;
+    write.commit(conversation).await
 }
 
 /// The customer sees for up to 25 seconds that somebody is typing; WhatsApp marks the conversation as read with it.

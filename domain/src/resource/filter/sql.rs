@@ -182,9 +182,13 @@ fn element(kind: &Kind) -> Kind {
 
 /// Whether a folded text has another one in it, as it is written.
 pub(super) fn like(folded: Expr, text: &str, before: bool, after: bool) -> Expr {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let any = |wanted| if wanted { "%" } else { "" };
-    folded.like(LikeExpr::new(format!("{}{escaped}{}", any(before), any(after))).escape('\\'))
+    folded.like(LikeExpr::new(format!("{}{}{}", any(before), escaped(text), any(after))).escape('\\'))
+}
+
+/// A text in a pattern, where it stands for nothing but itself.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 pub(super) fn is_in(column: Expr, kind: &Kind, operands: &[Operand]) -> Expr {

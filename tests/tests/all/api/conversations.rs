@@ -89,6 +89,24 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn conversations_say_what_people_are_called(kind: Kind) {
+        let (app, ana, conversation) = begun(kind).await;
+        let path = format!("{CONVERSATIONS}/{conversation}");
+        let contact = app.get(&ana, &path).await.is(200).json["contact_id"].as_str().unwrap().to_owned();
+        let _ = app.patch(&ana, &format!("/api/contacts/{contact}"), json!({ "first_name": "Bia", "last_name": "Souza" })).await.is(200);
+        assert_eq!(app.get(&ana, &path).await.is(200).json["_labels"], json!({ "contact_id": "Bia Souza" }));
+        app.execute(&format!("update whatsapp_conversations set assignee_id = (select id from users where email = '{}')", ana.email)).await;
+        let both = json!({ "contact_id": "Bia Souza", "assignee_id": "admin of loja" });
+        assert_eq!(app.get(&ana, CONVERSATIONS).await.is(200).json["data"][0]["_labels"], both);
+        assert_eq!(app.ask(&ana, &format!("{path}/read")).await.is(200).json["_labels"], both);
+        app.claim::<MarkRead>().await;
+        let rui = app.person("loja", Role::Member).await;
+        let role = json!({ "name": "Reader", "grants": { "conversations": { "read": "all" } }, "user_ids": [rui.id] });
+        let _ = app.post(&ana, "/api/roles", role).await.is(201);
+        assert_eq!(app.get(&rui, CONVERSATIONS).await.is(200).json["data"][0]["_labels"], json!({}), "names are for those who may see them");
+        app.finish().await;
+    }
+
     async fn a_foreign_cursor_is_refused(kind: Kind) {
         let (app, ana, conversation) = begun(kind).await;
         let lists = [CONVERSATIONS.to_owned(), format!("{CONVERSATIONS}/{conversation}/messages"), "/api/jobs".to_owned()];

@@ -4,6 +4,7 @@ mod access;
 mod attachments;
 mod board;
 mod collaboration;
+mod contacts;
 mod conversations;
 mod deals;
 mod devices;

@@ -38,7 +38,7 @@ async fn sqlite_takes_sixteen_writers_beside_a_relay_and_eight_workers_without_a
                 let tx = setup.ledger.begin().await?;
                 tx.enqueue(setup.act(n, Deed::Effect)).await?;
                 tx.commit().await?;
-                setup.ledger.list(setup.tenant, jobs::JobFilter::default(), 5, None).await?;
+                jobs::testing::newest(&setup.ledger, setup.tenant, 5).await?;
             }
             Ok::<_, db::DbErr>(())
         }));

@@ -103,8 +103,10 @@ fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
     if path.contains("{id}") {
         path = path.replace("{id}", &id(base));
     }
-    if operation.id == "whatsapp_statistics_list" {
-        path.push_str("?period=hour");
+    match operation.id.as_str() {
+        "whatsapp_statistics_list" => path.push_str("?period=hour"),
+        "search" => path.push_str("?q=e"),
+        _ => {}
     }
     assert!(!path.contains('{'), "{path} has a parameter that this table doesn't know");
     path

@@ -7,4 +7,5 @@ mod filters;
 mod matrix;
 mod pages;
 mod roles;
+mod search;
 mod stuck;

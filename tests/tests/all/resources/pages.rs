@@ -8,7 +8,7 @@ use domain::{
     resource::{registry, write},
     scope::{Actor, Scope},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
     app::app,
     on_both_databases,
@@ -55,6 +55,35 @@ on_both_databases! {
                     }
                 }
                 assert!(wanted.is_subset(&seen), "{} by {sort}: {} of {}", resource.topic, seen.len(), wanted.len());
+            }
+        }
+        app.finish().await;
+    }
+    async fn records_without_what_is_sorted_by_come_once_each_too(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        for n in 0..23 {
+            let due = (n % 3 != 0).then(|| format!("2027-01-{:02}T10:00:00Z", n % 5 + 1));
+            let _ = app.post(&ana, "/api/activities", json!({ "title": format!("{n}"), "due_at": due })).await.is(201);
+        }
+        for sort in ["due_at", "-due_at", "due_at,-title", "-due_at,title", "title,due_at", "reminder_minutes", "-reminder_minutes,-due_at", "due_at,reminder_minutes,-id"] {
+            let ids = |page: &Value| page["data"].as_array().unwrap().iter().map(|record| record["id"].clone()).collect::<Vec<_>>();
+            let all = app.get(&ana, &format!("/api/activities?limit=200&sort={sort}")).await.is(200).json;
+            let empty: Vec<bool> = all["data"].as_array().unwrap().iter().map(|one| one["due_at"].is_null()).collect();
+            match sort.split(',').next().unwrap() {
+                "due_at" => assert!(empty.is_sorted(), "empty ones come last"),
+                "-due_at" => assert!(empty.iter().rev().is_sorted(), "empty ones come first"),
+                _ => {}
+            }
+            for limit in [1, 4, 8, 22, 23] {
+                let (mut seen, mut cursor) = (Vec::new(), String::new());
+                loop {
+                    let page = app.get(&ana, &format!("/api/activities?limit={limit}&sort={sort}{cursor}")).await.is(200).json;
+                    seen.extend(ids(&page));
+                    let Some(next) = page["page"]["next_cursor"].as_str() else { break };
+                    cursor = format!("&cursor={next}");
+                }
+                assert_eq!(seen, ids(&all), "by {sort}, {limit} at once");
             }
         }
         app.finish().await;
