@@ -76,6 +76,8 @@ pub(crate) enum Tag {
     Jobs,
     /// What happened.
     Audit,
+    /// What a company sets.
+    Settings,
 }
 
 /// Where a list begins and how much of it is wanted.

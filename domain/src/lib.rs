@@ -27,6 +27,7 @@ pub mod resource;
 pub mod schedules;
 pub mod scope;
 pub mod seal;
+pub mod settings;
 mod tags;
 pub mod users;
 pub mod whatsapp;

@@ -9,6 +9,7 @@ pub(crate) mod health;
 mod jobs;
 mod media;
 mod messages;
+mod settings;
 mod statistics;
 mod webhook;
 
@@ -37,6 +38,7 @@ type All = (
     statistics::Statistics,
     jobs::Jobs,
     deals::Deals,
+    settings::Settings,
     Resources,
 );
 
@@ -55,6 +57,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         statistics::Statistics { db: ledger.db().clone() },
         jobs::Jobs { ledger: ledger.clone() },
         deals::Deals { ledger: ledger.clone() },
+        settings::Settings { ledger: ledger.clone() },
         Resources { ledger: ledger.clone() },
     )
 }

@@ -12,5 +12,6 @@ mod idempotency;
 mod migrations;
 mod problems;
 mod sending;
+mod settings;
 mod sign_in;
 mod webhook;

@@ -12,7 +12,13 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 4] = ["me_get", "auth_logout", "permissions_list", "auth_refresh"];
+const FOR_ALL: [&str; 5] = [
+    "me_get",
+    "auth_logout",
+    "permissions_list",
+    "auth_refresh",
+    "settings_get",
+];
 /// Nobody has to be signed in for these.
 const OPEN: [&str; 6] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook"];
 
