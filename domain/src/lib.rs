@@ -6,7 +6,7 @@
 //!
 //! To add a module: its tables in `migration` and `entities`, a file here, routes in `api`, handlers in `workers`.
 
-mod activities;
+pub mod activities;
 pub mod audit;
 pub mod auth;
 pub mod board;

@@ -1,5 +1,6 @@
 //! The routes, one file for each group.
 
+mod activities;
 mod audit;
 mod auth;
 mod conversations;
@@ -26,6 +27,9 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
+/// Calendars, and what a company and an installation set. A tuple takes only so many groups.
+type Planning = (activities::Activities, settings::Settings);
+
 type All = (
     auth::Auth,
     audit::Audit,
@@ -38,7 +42,7 @@ type All = (
     statistics::Statistics,
     jobs::Jobs,
     deals::Deals,
-    settings::Settings,
+    Planning,
     Resources,
 );
 
@@ -57,7 +61,10 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         statistics::Statistics { db: ledger.db().clone() },
         jobs::Jobs { ledger: ledger.clone() },
         deals::Deals { ledger: ledger.clone() },
-        settings::Settings { ledger: ledger.clone() },
+        (
+            activities::Activities { ledger: ledger.clone() },
+            settings::Settings { ledger: ledger.clone() },
+        ),
         Resources { ledger: ledger.clone() },
     )
 }
