@@ -7,6 +7,7 @@
 mod enums;
 mod ids;
 
+pub mod calendar_feed;
 pub mod contact;
 pub mod contact_email;
 pub mod contact_identity;

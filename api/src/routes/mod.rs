@@ -62,7 +62,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         jobs::Jobs { ledger: ledger.clone() },
         deals::Deals { ledger: ledger.clone() },
         (
-            activities::Activities { ledger: ledger.clone() },
+            activities::Activities { ledger: ledger.clone(), public_url: public_url.clone() },
             settings::Settings { ledger: ledger.clone() },
         ),
         Resources { ledger: ledger.clone() },

@@ -1,7 +1,10 @@
 //! Activities: what somebody is going to do.
 //!
-//! What an activity is, is in `activity`; the [`calendar`] shows those of some days.
+//! What an activity is, is in `activity`; the [`calendar`] shows those of some days; the [`feed`] brings them into people's
+//! calendar programs, in the words of `ical`.
 
 pub(crate) mod activity;
 pub(crate) mod activity_type;
 pub mod calendar;
+pub mod feed;
+mod ical;

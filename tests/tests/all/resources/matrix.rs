@@ -12,15 +12,19 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 5] = [
+const FOR_ALL: [&str; 8] = [
     "me_get",
     "auth_logout",
     "permissions_list",
     "auth_refresh",
     "settings_get",
+    // Whoever sees activities; `api::calendar` tells of it.
+    "calendar_feed_get",
+    "calendar_feed_create",
+    "calendar_feed_delete",
 ];
 /// Nobody has to be signed in for these.
-const OPEN: [&str; 6] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook"];
+const OPEN: [&str; 7] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook", "calendar_ics"];
 
 struct Operation {
     id: String,
