@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use entities::{ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 macro_rules! payloads {
     ($($(#[$doc:meta])* $name:ident = $kind:literal, $queue:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $(with { $($constant:ident: $constant_type:ty = $value:expr,)* })?);+ $(;)?) => {
@@ -70,6 +71,14 @@ payloads! {
         notice: Notice,
     };
 
+    /// Reminds whom an activity concerns of it.
+    RemindActivity = "activities.remind", NOTIFICATIONS {
+        /// Which.
+        activity_id: Uuid,
+        /// For which time: one that has moved meanwhile has a job of its own.
+        at: DateTime<Utc>,
+    };
+
     /// Rolls up the hours and days that messages were written in since a time.
     RollUpStatistics = "statistics.roll_up", STATISTICS {
         /// Hours back from now; two cover late statuses.
@@ -101,12 +110,18 @@ pub enum Notice {
         /// Which.
         device_id: DeviceId,
     },
+    /// An activity is due soon.
+    Activity {
+        /// Which.
+        activity_id: Uuid,
+        /// For which time they are reminded.
+        at: DateTime<Utc>,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -128,5 +143,9 @@ mod tests {
         assert_eq!(json!(Purge {}), json!({}));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
+        let at: DateTime<Utc> = "2026-12-01T12:30:00Z".parse().expect("a time");
+        assert_eq!(json!(RemindActivity { activity_id: id, at }), json!({ "activity_id": nil, "at": "2026-12-01T12:30:00Z" }));
+        let notice = json!({ "about": "activity", "activity_id": nil, "at": "2026-12-01T12:30:00Z" });
+        assert_eq!(json!(Notice::Activity { activity_id: id, at }), notice);
     }
 }

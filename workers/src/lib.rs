@@ -12,6 +12,7 @@ mod ingest_webhook;
 mod mark_read;
 mod notices;
 mod purge;
+mod remind_activity;
 mod roll_up_statistics;
 mod send_mail;
 mod send_message;
@@ -52,6 +53,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(fetch_media::run)
         .on(sync_contact::run)
         .on(send_mail::run)
+        .on(remind_activity::run)
         .on(roll_up_statistics::run)
         .on(check_devices::run)
         .on(purge::run)

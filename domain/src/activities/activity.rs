@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
+use super::reminder;
 use crate::{
     Error, Result,
     engine::Write,
@@ -70,8 +71,9 @@ impl Rules for Activities {
         Ok(())
     }
 
-    /// Those it is with know when their next one is due.
+    /// Those it is with know when their next one is due, and those who do it are reminded.
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
+        reminder::set(write, change).await?;
         for (field, table, own, of) in [
             ("contact_ids", "activity_contacts", "contact_id", "contacts"),
             ("company_ids", "activity_companies", "company_id", "companies"),
