@@ -10,6 +10,7 @@ pub mod activities;
 pub mod audit;
 pub mod auth;
 pub mod board;
+mod brands;
 mod calls;
 pub mod contacts;
 mod custom_fields;

@@ -2,6 +2,7 @@
 
 mod access;
 mod board;
+mod brands;
 mod calendar;
 mod conversations;
 mod deals;
