@@ -10,6 +10,7 @@ pub(crate) mod health;
 mod jobs;
 mod media;
 mod messages;
+mod schedules;
 mod settings;
 mod statistics;
 mod webhook;
@@ -28,7 +29,7 @@ pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
-type Planning = (activities::Activities, settings::Settings);
+type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
 type All = (
     auth::Auth,
@@ -64,6 +65,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         (
             activities::Activities { ledger: ledger.clone(), public_url: public_url.clone() },
             settings::Settings { ledger: ledger.clone() },
+            schedules::Schedules { ledger: ledger.clone() },
         ),
         Resources { ledger: ledger.clone() },
     )

@@ -13,6 +13,7 @@ mod health;
 mod idempotency;
 mod migrations;
 mod problems;
+mod schedules;
 mod sending;
 mod settings;
 mod sign_in;
