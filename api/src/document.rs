@@ -69,7 +69,10 @@ fn complete(method: &str, operation: &mut Value) {
     let form = operation["requestBody"]["content"].get("multipart/form-data").is_some();
     let slow = operation.get("requestBody").filter(|body| !body.is_null()).map(|_| ("408", "The body took too long."));
     let endless = form.then_some(("411", "An upload needs a Content-Length."));
-    for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless) {
+    let parameters = || operation["parameters"].as_array().into_iter().flatten();
+    let conditional = parameters().any(|parameter| parameter["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case("if-match")));
+    let changed = conditional.then_some(("412", "Somebody else has changed it since."));
+    for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless).chain(changed) {
         let problem =
             json!({ "description": description, "content": { CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let answer = operation["responses"].as_object_mut().expect("every operation answers").entry(status).or_insert(problem);

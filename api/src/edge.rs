@@ -85,7 +85,7 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let id = request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let span = tracing::info_span!("request", id, %method, path);
+        let span = tracing::info_span!("request", id, %method, path = shown(&path));
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().instrument(span.clone()).await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
@@ -294,6 +294,12 @@ fn request_id(request: &Request) -> String {
     }
 }
 
+/// A path as the log has it: the addresses of calendars are secrets.
+fn shown(path: &str) -> &str {
+    const CALENDARS: &str = "/api/calendar/";
+    if path.starts_with(CALENDARS) { CALENDARS } else { path }
+}
+
 #[derive(Clone)]
 struct RequestId(String);
 
@@ -311,6 +317,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn the_log_has_no_secret_address() {
+        assert_eq!(shown("/api/calendar/somo_cal_secret.ics"), "/api/calendar/");
+        assert_eq!(shown("/api/activities/calendar"), "/api/activities/calendar");
+    }
 
     #[tokio::test]
     async fn a_panic_becomes_a_problem_and_the_next_request_is_answered() {

@@ -82,6 +82,8 @@ pub(crate) enum Tag {
     Notifications,
     /// Finding anything.
     Search,
+    /// What a company sets.
+    Settings,
 }
 
 /// Where a list begins and how much of it is wanted.

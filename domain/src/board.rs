@@ -52,7 +52,7 @@ async fn owner(db: &Db, scope: &Scope, owner: Owner) -> Result<Uuid> {
 }
 
 /// Queues and the installation's own jobs belong to all teams: only the first team's admins touch them.
-async fn operator(db: &Db, scope: &Scope) -> Result<()> {
+pub(crate) async fn operator(db: &Db, scope: &Scope) -> Result<()> {
     let first = tenant::Entity::find().order_by_asc(tenant::Column::CreatedAt).order_by_asc(tenant::Column::Id).one(&db.read).await?;
     match first.map(|tenant| tenant.id) {
         Some(id) if id == scope.tenant => scope.require("queues:write"),

@@ -6,10 +6,11 @@
 //!
 //! To add a module: its tables in `migration` and `entities`, a file here, routes in `api`, handlers in `workers`.
 
-mod activities;
+pub mod activities;
 pub mod audit;
 pub mod auth;
 pub mod board;
+mod brands;
 mod calls;
 pub mod collaboration;
 pub mod contacts;
@@ -29,6 +30,7 @@ mod saved_views;
 pub mod schedules;
 pub mod scope;
 pub mod seal;
+pub mod settings;
 mod tags;
 pub mod users;
 pub mod whatsapp;

@@ -71,6 +71,14 @@ payloads! {
         notice: Notice,
     };
 
+    /// Reminds whom an activity concerns of it.
+    RemindActivity = "activities.remind", NOTIFICATIONS {
+        /// Which.
+        activity_id: Uuid,
+        /// For which time: one that has moved meanwhile has a job of its own.
+        at: DateTime<Utc>,
+    };
+
     /// Rolls up the hours and days that messages were written in since a time.
     RollUpStatistics = "statistics.roll_up", STATISTICS {
         /// Hours back from now; two cover late statuses.
@@ -116,6 +124,13 @@ pub enum Notice {
         /// Which.
         device_id: DeviceId,
     },
+    /// An activity is due soon.
+    Activity {
+        /// Which.
+        activity_id: Uuid,
+        /// For which time they are reminded.
+        at: DateTime<Utc>,
+    },
 }
 
 #[cfg(test)]
@@ -145,5 +160,9 @@ mod tests {
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
+        let at: DateTime<Utc> = "2026-12-01T12:30:00Z".parse().expect("a time");
+        assert_eq!(json!(RemindActivity { activity_id: id, at }), json!({ "activity_id": nil, "at": "2026-12-01T12:30:00Z" }));
+        let notice = json!({ "about": "activity", "activity_id": nil, "at": "2026-12-01T12:30:00Z" });
+        assert_eq!(json!(Notice::Activity { activity_id: id, at }), notice);
     }
 }

@@ -77,7 +77,8 @@ impl Rules for SavedViews {
         }
         if let Some(filter) = filter {
             // What `@me` and `today` will mean is for whoever uses it.
-            let asker = Asker { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, customs };
+            let asker =
+                Asker { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, week_start: chrono::Weekday::Mon, customs };
             Filter::read(resource, scope, &asker, filter, "/filter")?;
         }
         Ok(())

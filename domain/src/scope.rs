@@ -113,6 +113,7 @@ pub(crate) const OTHERS: &[&str] = &[
     "jobs:write",
     "queues:write",
     "audit:read",
+    "settings:write",
 ];
 
 fn role_grants(role: Role, ability: &str) -> bool {

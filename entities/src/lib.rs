@@ -8,6 +8,7 @@ mod enums;
 mod ids;
 
 pub mod attachment;
+pub mod calendar_feed;
 pub mod comment;
 pub mod comment_mention;
 pub mod comment_reaction;

@@ -14,6 +14,11 @@ pub struct Model {
     pub slug: String,
     pub locale: String,
     pub time_zone: String,
+    pub currency: String,
+    pub week_start: String,
+    pub date_format: String,
+    pub time_format: String,
+    pub version: i64,
     pub created_at: DateTimeUtc,
 }
 

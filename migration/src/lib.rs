@@ -33,6 +33,7 @@ const HISTORY: &[Step] = &[
     step!("0007_deals_board"),
     step!("0008_search"),
     step!("0009_collaboration"),
+    step!("0010_calendar"),
     step!("0011_custom_fields"),
 ];
 
@@ -43,6 +44,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("{time}", "timestamptz", "text"),
     ("{bool}", "boolean", "boolean"),
     ("{true}", "true", "1"),
+    ("{false}", "false", "0"),
     ("{now}", "now()", "(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'))"),
     ("{serial}", "bigserial primary key", "integer primary key autoincrement"),
 ];

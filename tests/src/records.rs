@@ -92,6 +92,8 @@ impl<'a> Maker<'a> {
                 json!([row.collect::<Map<_, _>>()])
             }
             Kind::Json => field.sample(), // its rules know what may be in it
+            // Whole days have no hours, and of all brands one is the default.
+            Kind::Boolean if matches!(field.name, "all_day" | "is_default") => json!(false),
             // Those whose options are chosen have all fields.
             Kind::Choice(_) if resource.topic == "custom_fields" && field.name == "kind" => {
                 json!(["select", "multiselect", "radio"][n % 3])

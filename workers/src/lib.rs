@@ -14,6 +14,7 @@ mod mark_read;
 mod notices;
 mod purge;
 mod rebuild_search;
+mod remind_activity;
 mod roll_up_statistics;
 mod send_mail;
 mod send_message;
@@ -54,6 +55,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(fetch_media::run)
         .on(sync_contact::run)
         .on(send_mail::run)
+        .on(remind_activity::run)
         .on(roll_up_statistics::run)
         .on(check_devices::run)
         .on(delete_file::run)

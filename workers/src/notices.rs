@@ -1,7 +1,8 @@
 //! What notices say, in the languages that SOMO speaks.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+use domain::activities::{calendar::When, reminder::Reminder};
 
 /// A subject and a plain text.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +41,22 @@ impl Reader<'_> {
             Language::English => "%Y-%m-%d %H:%M (%Z)",
         };
         local.format(form).to_string()
+    }
+
+    fn day(&self, day: NaiveDate) -> String {
+        let form = match self.language() {
+            Language::Portuguese => "%d/%m/%Y",
+            Language::English => "%Y-%m-%d",
+        };
+        day.format(form).to_string()
+    }
+
+    fn when(&self, when: When) -> String {
+        match when {
+            When::Time(at, _) => self.clock(at),
+            When::Days(first, last) if first == last => self.day(first),
+            When::Days(first, last) => format!("{} – {}", self.day(first), self.day(last)),
+        }
     }
 
     fn write(&self, subject: String, paragraphs: &[String]) -> Text {
@@ -109,6 +126,23 @@ pub(crate) fn device_down(reader: Reader<'_>, device: &str, since: DateTime<Utc>
     }
 }
 
+/// An activity is due soon.
+pub(crate) fn activity(reader: Reader<'_>, Reminder { title, when, with }: &Reminder) -> Text {
+    let (title, when, with) = (line(title), reader.when(*when), line(&with.join(", ")));
+    let facts = |time: &str, people: &str| match with.as_str() {
+        "" => format!("{time}: {when}"),
+        with => format!("{time}: {when}\n{people}: {with}"),
+    };
+    match reader.language() {
+        Language::Portuguese => {
+            reader.write(format!("Lembrete: {title}"), &[format!("Está chegando a hora de \"{title}\"."), facts("Quando", "Com")])
+        }
+        Language::English => {
+            reader.write(format!("Reminder: {title}"), &[format!("It is almost time for \"{title}\"."), facts("When", "With")])
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +161,18 @@ mod tests {
         let english = login(reader("de"), at, None, Some("Firefox"));
         assert!(english.body.contains("2026-11-23 23:30 (-03)\nAddress: unknown\nProgram: Firefox"), "{}", english.body);
         assert!(english.body.ends_with("https://crm.example\n"));
+    }
+
+    #[test]
+    fn a_reminder_says_when_in_the_readers_words() {
+        let at = "2026-12-01T13:00:00Z".parse().expect("a time");
+        let reminder = Reminder { title: "Visita".into(), when: When::Time(at, None), with: vec!["Ana".into(), "Acme".into()] };
+        let text = activity(reader("pt-BR"), &reminder);
+        assert_eq!(text.subject, "Lembrete: Visita");
+        assert!(text.body.contains("Quando: 01/12/2026 10:00 (-03)\nCom: Ana, Acme\n"), "{}", text.body);
+        let (first, last) = ("2026-12-01".parse().expect("a day"), "2026-12-02".parse().expect("a day"));
+        let text = activity(reader("en"), &Reminder { when: When::Days(first, last), with: Vec::new(), ..reminder });
+        assert!(text.body.contains("When: 2026-12-01 – 2026-12-02\n\n"), "{}", text.body);
     }
 
     #[test]

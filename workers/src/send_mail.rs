@@ -3,6 +3,8 @@
 
 use domain::{
     Error, Scope,
+    activities::reminder,
+    auth,
     entities::{TenantId, UserId, tenant, user},
     payloads::{Notice, SendMail},
     scope::Actor,
@@ -23,8 +25,8 @@ pub(crate) async fn run(context: Context, run: Run, SendMail { user_id, notice }
     };
     let (to, Text { subject, body }) = match written(&context, TenantId(run.tenant), user_id, &notice).await {
         Ok(Some(mail)) => mail,
-        // Whom or what it is about is gone, or it is true no more.
-        Ok(None) | Err(Error::NotFound(_)) => return Ok(Outcome::Done),
+        // Whom or what it is about is gone or not theirs to see, or it is true no more.
+        Ok(None) | Err(Error::NotFound(_) | Error::Forbidden(_)) => return Ok(Outcome::Done),
         Err(error) => return Err(error.into()),
     };
     let mail = Mail { to, subject, text: body, message_id: format!("{}@somo", run.id) };
@@ -58,6 +60,12 @@ async fn written(context: &Context, tenant: TenantId, user: UserId, notice: &Not
                 return Ok(None);
             }
             notices::device_down(reader, &device.name, device.status_at, device.status_reason.as_deref())
+        }
+        Notice::Activity { activity_id, at } => {
+            // They are told what they would see themselves.
+            let Some(own) = auth::scope_of(db, tenant, user).await? else { return Ok(None) };
+            let Some(reminder) = reminder::of(db, &own, *activity_id, *at).await? else { return Ok(None) };
+            notices::activity(reader, &reminder)
         }
     };
     Ok(Some((email, text)))

@@ -33,8 +33,13 @@ pub(crate) fn etag(record: &Record) -> String {
     format!("\"{}\"", record.get("version").and_then(Value::as_i64).unwrap_or(0))
 }
 
+/// A filter, as an address has it.
+pub(crate) fn read_filter(filter: Option<String>) -> Result<Option<Value>, Error> {
+    filter.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| Error::field("/filter", "invalid", "is not JSON"))
+}
+
 /// The version of an `If-Match`; none for `*`.
-fn version(tag: Option<&str>) -> Result<Option<i64>, Error> {
+pub(crate) fn version(tag: Option<&str>) -> Result<Option<i64>, Error> {
     match tag.map(str::trim) {
         None | Some("*") => Ok(None),
         Some(tag) => {
@@ -132,10 +137,8 @@ impl Crud {
         #[oai(validator(max_length = 1500))]
         cursor: Query<Option<String>>,
     ) -> Answer<Json<Page>> {
-        let filter = filter.0.map(|text| serde_json::from_str(&text)).transpose();
-        let filter = filter.map_err(|_| Error::field("/filter", "invalid", "is not JSON"))?;
         let query = ListQuery {
-            filter,
+            filter: read_filter(filter.0)?,
             view_id: view_id.0,
             q: q.0,
             sort: sort.0,

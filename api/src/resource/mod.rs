@@ -6,6 +6,7 @@ mod answers;
 mod attachments;
 mod collaboration;
 mod crud;
+mod record;
 mod schema;
 
 use std::{collections::HashMap, sync::Arc};
@@ -23,16 +24,15 @@ use object_store::ObjectStore;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     OpenApi,
-    registry::{MetaApi, MetaMediaType, MetaOperation, MetaPath, MetaResponse, MetaSchemaRef, MetaTag, Registry},
-    types::Type,
+    registry::{MetaApi, MetaOperation, MetaPath, MetaSchemaRef, MetaTag, Registry},
 };
 
-use crate::problem::{CONTENT_TYPE, Problem};
 use attachments::Attachments;
 use collaboration::Collaboration;
 use crud::Crud;
-pub(crate) use crud::etag;
-pub(crate) use schema::register;
+pub(crate) use crud::{etag, read_filter, version};
+pub(crate) use record::{records, tag};
+pub(crate) use schema::{register, register_only};
 
 /// The operations of every resource.
 pub(crate) struct Resources {
@@ -143,15 +143,6 @@ fn own(resource: &Resource, mut operation: MetaOperation) -> MetaOperation {
         {
             *name = format!("{}{rest}", resource.schema);
         }
-    }
-    if operation.params.iter().any(|parameter| parameter.name.eq_ignore_ascii_case("if-match")) {
-        operation.responses.responses.push(MetaResponse {
-            description: "Somebody else has changed it since.",
-            status: Some(412),
-            status_range: None,
-            content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }],
-            headers: vec![],
-        });
     }
     operation
 }

@@ -1,73 +1,28 @@
 //! The schemas of resources, made of their fields.
 
-use std::borrow::Cow;
-
 use domain::resource::{
-    Action, Record, Resource,
+    Action, Resource,
     field::{Field, Form, Kind, Rows},
 };
-use poem_openapi::{
-    registry::{MetaSchema, MetaSchemaRef, Registry},
-    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
-};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
-use super::leak;
+use super::{leak, records};
 
 /// What the schemas of the resource without a name begin with.
 pub(super) const PLACEHOLDER: &str = "Some";
 /// All of them.
 pub(super) const PLACEHOLDERS: [&str; 4] = ["Some", "SomeCreate", "SomeUpdate", "SomePage"];
 
-macro_rules! placeholders {
-    ($($(#[$doc:meta])* $type:ident = $name:literal)+) => { $(
-        $(#[$doc])*
-        pub(super) struct $type(pub(super) Record);
-
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-            fn name() -> Cow<'static, str> {
-                $name.into()
-            }
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Reference($name.into())
-            }
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(self.as_raw_value().into_iter())
-            }
-        }
-
-        impl ToJSON for $type {
-            fn to_json(&self) -> Option<Value> {
-                Some(Value::Object(self.0.clone()))
-            }
-        }
-
-        impl ParseFromJSON for $type {
-            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-                match value {
-                    Some(Value::Object(record)) => Ok(Self(record)),
-                    _ => Err(ParseError::custom("takes an object")),
-                }
-            }
-        }
-    )+ };
-}
-
-placeholders! {
+records! {
     /// A record, as answers have it.
-    Shown = "Some"
+    pub(super) Shown = "Some", |_| {};
     /// What a record is made of.
-    Create = "SomeCreate"
+    pub(super) Create = "SomeCreate", |_| {};
     /// What is changed of one.
-    Update = "SomeUpdate"
+    pub(super) Update = "SomeUpdate", |_| {};
     /// Some of them.
-    Page = "SomePage"
+    pub(super) Page = "SomePage", |_| {};
 }
 
 /// Registers the schemas of a resource.
@@ -90,6 +45,16 @@ pub(crate) fn register(resource: &'static Resource, registry: &mut Registry) {
     if resource.made {
         insert("Create", written(resource, Action::Create));
     }
+}
+
+/// Registers the schemas of what everybody has but one of, and only reads and changes: `Settings`, `SettingsUpdate`.
+pub(crate) fn register_only(resource: &'static Resource, registry: &mut Registry) {
+    let mut own = shown(resource);
+    own.properties.retain(|(name, _)| *name != "_labels");
+    registry.schemas.insert(resource.schema.to_owned(), own);
+    let description = leak(format!("{} What is changed: a field that is left out stays; none can be cleared.", resource.doc));
+    let change = MetaSchema { description: Some(description), ..written(resource, Action::Update) };
+    registry.schemas.insert(format!("{}Update", resource.schema), change);
 }
 
 fn object(description: String) -> MetaSchema {

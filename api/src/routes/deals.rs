@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     Error,
@@ -10,86 +8,33 @@ use domain::{
         history::{self, Visit},
     },
     page::{Page, Paging},
-    resource::{Record, registry::named},
+    resource::registry::named,
 };
 use jobs::Ledger;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi, Tags,
+    ApiResponse, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    registry::{MetaSchemaRef, Registry},
-    types::{IsObjectType, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::conversations::PageInfo;
 use crate::{
     guard::Caller,
     problem::Answer,
-    resource::{self, etag},
+    resource::{self, etag, read_filter, records, tag},
 };
 
 pub(crate) struct Deals {
     pub(crate) ledger: Ledger,
 }
 
-/// What the operations on deals have in common; the resource describes it.
-struct OfDeals;
+tag! { OfDeals = "deals" }
 
-impl Tags for OfDeals {
-    fn register(&self, _: &mut Registry) {}
-
-    fn name(&self) -> &'static str {
-        "deals"
-    }
+records! {
+    /// A deal, as the resource's schema says.
+    Deal = "Deal", |registry| resource::register(named("deals"), registry);
 }
-
-/// A deal, as the resource's schema says.
-struct Deal(Record);
-
-impl Type for Deal {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "Deal".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Reference("Deal".into())
-    }
-
-    fn register(registry: &mut Registry) {
-        resource::register(named("deals"), registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(self.as_raw_value().into_iter())
-    }
-}
-
-impl ToJSON for Deal {
-    fn to_json(&self) -> Option<Value> {
-        Some(Value::Object(self.0.clone()))
-    }
-}
-
-impl ParseFromJSON for Deal {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        match value {
-            Some(Value::Object(record)) => Ok(Self(record)),
-            _ => Err(ParseError::custom("takes an object")),
-        }
-    }
-}
-
-impl IsObjectType for Deal {}
 
 /// A deal on the board.
 #[derive(Object)]
@@ -269,8 +214,7 @@ enum Moved {
 }
 
 fn found(filter: Option<String>, q: Option<String>) -> Result<Found, Error> {
-    let filter = filter.map(|text| serde_json::from_str(&text)).transpose();
-    Ok(Found { filter: filter.map_err(|_| Error::field("/filter", "invalid", "is not JSON"))?, q })
+    Ok(Found { filter: read_filter(filter)?, q })
 }
 
 #[OpenApi(prefix_path = "/deals", tag = "OfDeals")]

@@ -1,5 +1,6 @@
 //! The routes, one file for each group.
 
+mod activities;
 mod audit;
 mod auth;
 mod conversations;
@@ -10,7 +11,9 @@ mod jobs;
 mod media;
 mod messages;
 mod notifications;
+mod schedules;
 mod search;
+mod settings;
 mod statistics;
 mod webhook;
 
@@ -27,6 +30,9 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
+/// Calendars, and what a company and an installation set. A tuple takes only so many groups.
+type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
+
 type All = (
     auth::Auth,
     audit::Audit,
@@ -41,6 +47,7 @@ type All = (
     deals::Deals,
     notifications::Notifications,
     search::Search,
+    Planning,
     Resources,
 );
 
@@ -61,6 +68,11 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         deals::Deals { ledger: ledger.clone() },
         notifications::Notifications { ledger: ledger.clone() },
         search::Search { ledger: ledger.clone() },
+        (
+            activities::Activities { ledger: ledger.clone(), public_url: public_url.clone() },
+            settings::Settings { ledger: ledger.clone() },
+            schedules::Schedules { ledger: ledger.clone() },
+        ),
         Resources { ledger: ledger.clone(), store: store.clone() },
     )
 }

@@ -126,13 +126,13 @@ impl Company<'_> {
             let kind = self.dice.below(types.len());
             let half_hours = self.dice.between(18, 36);
             let due = self.moment(days, half_hours * 30);
-            // Meetings and visits take a while, and colleagues come along.
+            // Meetings and visits take a while, and colleagues come along. Nobody is reminded: these people read no mail.
             let long = kind == 1 || kind == 2;
             let guest = (long && self.dice.percent(50)).then(|| self.dice.one(&self.people).clone());
             bodies.push(json!({
                 "title": self.dice.one(&words.activity_types[kind].3).replace("{}", &about.name), "type_id": types[kind],
                 "due_at": due, "ends_at": long.then(|| due + chrono::TimeDelta::hours(1)),
-                "reminder_minutes": long.then_some(30), "completed": when == When::Done, "owner_id": about.owner,
+                "completed": when == When::Done, "owner_id": about.owner,
                 "guest_ids": guest.into_iter().filter(|guest| *guest != about.owner).collect::<Vec<_>>(),
                 "contact_ids": about.contacts, "company_ids": about.companies, "deal_ids": about.deals,
             }));

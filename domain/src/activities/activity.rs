@@ -3,14 +3,17 @@
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
+use super::reminder;
 use crate::{
     Error, Result,
     engine::Write,
     resource::{
         Change, Resource, Rules,
         field::{Field, Form, Kind, parties},
+        filter::dates,
         value,
     },
+    settings,
 };
 
 /// The resource.
@@ -21,6 +24,12 @@ pub(crate) fn resource() -> Resource {
         Field::reference("type_id", "activity_types", "What kind of activity."),
         Field::new("due_at", Kind::Time, "When it is due or begins."),
         Field::new("ends_at", Kind::Time, "When it ends."),
+        Field::new(
+            "all_day",
+            Kind::Boolean,
+            "Whether it takes whole days: those of due_at and ends_at in the company's time zone, which are kept as the first moments of their days.",
+        )
+        .default(false),
         Field::new("reminder_minutes", Kind::Integer { min: 0, max: 40_320 }, "How long before it somebody is reminded.").example(30),
         Field::text("note", 10_000, Form::Lines, "What there is to know."),
         Field::reference("owner_id", "users", "Who does it; whoever makes it, if nobody is named."),
@@ -37,9 +46,17 @@ struct Activities;
 
 #[async_trait::async_trait]
 impl Rules for Activities {
-    async fn check(&self, _write: &Write<'_>, change: &mut Change) -> Result<()> {
+    async fn check(&self, write: &Write<'_>, change: &mut Change) -> Result<()> {
         if change.action.ends() {
             return Ok(());
+        }
+        if change.after["all_day"] == json!(true) && ["all_day", "due_at", "ends_at"].iter().any(|field| change.changes(field)) {
+            let zone = settings::zone(&***write, write.scope.tenant).await?;
+            for field in ["due_at", "ends_at"] {
+                let Some(at) = change.text(field).and_then(value::moment) else { continue };
+                let begins = dates::midnight(at.with_timezone(&zone).date_naive(), zone);
+                change.after.insert(field.into(), json!(begins.to_rfc3339()));
+            }
         }
         let moment = |field: &str| change.text(field).and_then(value::moment);
         if let (Some(due), Some(end)) = (moment("due_at"), moment("ends_at"))
@@ -54,8 +71,9 @@ impl Rules for Activities {
         Ok(())
     }
 
-    /// Those it is with know when their next one is due.
+    /// Those it is with know when their next one is due, and those who do it are reminded.
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
+        reminder::set(write, change).await?;
         for (field, table, own, of) in [
             ("contact_ids", "activity_contacts", "contact_id", "contacts"),
             ("company_ids", "activity_companies", "company_id", "companies"),

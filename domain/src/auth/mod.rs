@@ -5,6 +5,8 @@
 pub mod passwords;
 pub mod tokens;
 
+use std::sync::Arc;
+
 use chrono::{TimeDelta, Utc};
 use db::Db;
 use entities::{Role, SessionId, TenantId, UserId, session, user};
@@ -16,6 +18,7 @@ use crate::{
     Error, Result, Scope,
     engine::{Event, Write},
     payloads::{Notice, SendMail},
+    resource::access::Grants,
     scope::Actor,
 };
 use tokens::{fingerprint, secret};
@@ -143,6 +146,16 @@ async fn account(db: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: Use
     let own = user::Column::TenantId.eq(tenant).and(user::Column::Id.eq(user)).and(user::Column::DisabledAt.is_null());
     let found = user::Entity::find().filter(own).one(db).await?;
     Ok(found.map(|row| Account { user: row.id, tenant: row.tenant_id, role: row.role }))
+}
+
+/// What a user may see and do by themselves, for what is done on their behalf; `None` for one who may not sign in.
+///
+/// # Errors
+/// The database's.
+pub async fn scope_of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Scope>> {
+    let Some(Account { role, .. }) = account(&db.read, tenant, user).await? else { return Ok(None) };
+    let grants = Arc::new(Grants::of(&db.read, tenant, user).await?);
+    Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
 }
 
 /// The account behind a session that is still valid.

@@ -16,6 +16,7 @@ use crate::{
         field::{Field, Form, Kind},
         registry, value,
     },
+    settings,
 };
 
 /// The resource.
@@ -29,7 +30,7 @@ pub(crate) fn resource() -> Resource {
             .default(Value::Null),
         Field::new("status", Kind::Choice(&["open", "won", "lost"]), "How it stands.").default("open"),
         Field::new("amount", Kind::Decimal { scale: 2 }, "What it is worth."),
-        Field::text("currency", 3, Form::Currency, "In which currency.").default("BRL"),
+        Field::text("currency", 3, Form::Currency, "In which currency: the company's, if none is named.").required().default(Value::Null),
         Field::new("expected_close", Kind::Date, "When it should be decided."),
         Field::reference("owner_id", "users", "Who works on it; whoever makes it, if nobody is named."),
         Field::new("contact_ids", contacts, "With whom."),
@@ -67,6 +68,7 @@ impl Rules for Deals {
             let missing = || Error::field("/pipeline_id", "required", "there is no pipeline yet; make one with its stages first");
             change.after.insert("pipeline_id".into(), json!(first.ok_or_else(missing)?));
         }
+        settings::complete_currency(write, change).await?;
         let pipeline = change.reference("pipeline_id");
         if change.reference("stage_id").is_none() || change.changes("pipeline_id") && !change.changes("stage_id") {
             let sql =

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Error, FieldError, Result, Scope,
     saved_views::{self, View},
+    settings,
 };
 
 /// What part of a resource's records.
@@ -91,9 +92,10 @@ impl Asker {
     /// The database's.
     pub async fn of(db: &Db, scope: &Scope) -> Result<Self> {
         let customs = Customs::of(&db.read, scope.tenant.0).await?;
-        let mut asker = Self { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, customs };
-        let tenant = entities::tenant::Entity::find_by_id(scope.tenant).one(&db.read).await?;
-        let mut zone = tenant.map(|tenant| tenant.time_zone);
+        let company = settings::company(&db.read, scope.tenant).await?;
+        let week_start = settings::week_start(&company);
+        let mut asker = Self { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, week_start, customs };
+        let mut zone = Some(company.time_zone);
         if let Some(id) = scope.user() {
             let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
             let row: Option<Option<String>> =

@@ -21,6 +21,7 @@ static ALL: LazyLock<Vec<Resource>> = LazyLock::new(|| {
         crate::calls::call::resource(),
         crate::calls::outcome::resource(),
         crate::products::resource(),
+        crate::brands::resource(),
         crate::tags::resource(),
         crate::saved_views::resource(),
         crate::custom_fields::resource(),

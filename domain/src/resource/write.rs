@@ -238,7 +238,7 @@ pub async fn upsert(write: &Write<'_>, resource: &'static Resource, field: &str,
 }
 
 /// The fields of a body in their one form.
-fn taken(scope: &Scope, resource: &'static Resource, action: Action, body: &Record) -> Result<Record> {
+pub(crate) fn taken(scope: &Scope, resource: &'static Resource, action: Action, body: &Record) -> Result<Record> {
     let mut faults = Vec::new();
     let mut after = Record::new();
     let mut fault = |name: &str, code, message: String| {
@@ -414,7 +414,7 @@ async fn saved(write: &Write<'_>, resource: &'static Resource, change: Change) -
 }
 
 /// The event: every field that is another one afterwards, with what it was.
-async fn note(write: &Write<'_>, resource: &Resource, change: &Change) -> Result<()> {
+pub(crate) async fn note(write: &Write<'_>, resource: &Resource, change: &Change) -> Result<()> {
     let quiet = ["id", "version", "created_at", "updated_at", "deleted_at"];
     let changes = resource.fields.iter().filter(|field| !quiet.contains(&field.name) && change.changes(field.name)).map(|field| {
         let side = |record: &Record| record.get(field.name).cloned().unwrap_or(Value::Null);

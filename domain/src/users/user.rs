@@ -11,6 +11,7 @@ use crate::{
         Change, Resource, Rules,
         field::{Field, Form, Kind},
     },
+    settings::LOCALES,
 };
 
 /// The resource.
@@ -26,7 +27,7 @@ pub(crate) fn resource() -> Resource {
         .required(),
         Field::line("job_title", 120, "What they do.").searched().example("Sales"),
         Field::text("phone", 40, Form::Phone, "Their number."),
-        Field::new("locale", Kind::Choice(&["pt-BR", "en", "es", "fr", "de", "it", "nl", "ar"]), "Their language; absent: the team's."),
+        Field::new("locale", Kind::Choice(LOCALES), "Their language; absent: the team's."),
         Field::line("time_zone", 60, "Their time zone; absent: the team's.").example("America/Sao_Paulo"),
         Field::new("disabled_at", Kind::Time, "Since when they can't sign in.").by_rules(),
     ];

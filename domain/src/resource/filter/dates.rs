@@ -1,6 +1,6 @@
 //! Relative dates: `today`, `last_7_days`, `this_quarter`, in the time zone of whoever asks. A span is [from, to).
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeZone, Utc, Weekday};
 use chrono_tz::Tz;
 
 /// The words there are, with a number for `N`.
@@ -24,9 +24,9 @@ pub const WORDS: &[&str] = &[
     "next_N_days",
 ];
 
-/// The days that `word` means: the first, and the one after the last. Weeks begin on Monday.
+/// The days that `word` means: the first, and the one after the last.
 #[must_use]
-pub fn span(word: &str, today: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+pub fn span(word: &str, today: NaiveDate, week_start: Weekday) -> Option<(NaiveDate, NaiveDate)> {
     let days = |count: u64| Days::new(count);
     match word {
         "today" => return Some((today, today.checked_add_days(days(1))?)),
@@ -50,11 +50,11 @@ pub fn span(word: &str, today: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
     let (which, unit) = word.split_once('_')?;
     let (first, months) = match unit {
         "week" => {
-            let monday = today.checked_sub_days(days(u64::from(today.weekday().num_days_from_monday())))?;
+            let first = today.checked_sub_days(days(u64::from(today.weekday().days_since(week_start))))?;
             return match which {
-                "this" => Some((monday, monday.checked_add_days(days(7))?)),
-                "last" => Some((monday.checked_sub_days(days(7))?, monday)),
-                "next" => Some((monday.checked_add_days(days(7))?, monday.checked_add_days(days(14))?)),
+                "this" => Some((first, first.checked_add_days(days(7))?)),
+                "last" => Some((first.checked_sub_days(days(7))?, first)),
+                "next" => Some((first.checked_add_days(days(7))?, first.checked_add_days(days(14))?)),
                 _ => None,
             };
         }
@@ -99,10 +99,13 @@ mod tests {
             ("last_quarter", "2026-07-01", "2026-10-01"),
             ("next_year", "2027-01-01", "2028-01-01"),
         ] {
-            assert_eq!(span(word, today), Some((day(from), day(to))), "{word}");
+            assert_eq!(span(word, today, Weekday::Mon), Some((day(from), day(to))), "{word}");
+        }
+        for (week_start, from) in [(Weekday::Sun, "2026-11-22"), (Weekday::Sat, "2026-11-21"), (Weekday::Wed, "2026-11-25")] {
+            assert_eq!(span("this_week", today, week_start).map(|(first, _)| first), Some(day(from)), "{week_start}");
         }
         for wrong in ["", "now", "this_", "last_0_days", "last_-1_days", "this_decade", "days"] {
-            assert_eq!(span(wrong, today), None, "{wrong}");
+            assert_eq!(span(wrong, today, Weekday::Mon), None, "{wrong}");
         }
     }
 

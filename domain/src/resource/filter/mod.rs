@@ -15,7 +15,7 @@ pub mod sql;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Utc, Weekday};
 use chrono_tz::Tz;
 use serde_json::Value;
 use uuid::Uuid;
@@ -185,6 +185,8 @@ pub struct Asker {
     pub now: DateTime<Utc>,
     /// Where their day begins.
     pub zone: Tz,
+    /// With which day their week begins.
+    pub week_start: Weekday,
     /// The fields that their company added.
     pub customs: Customs,
 }

@@ -178,9 +178,8 @@ impl Reader<'_> {
                 (Test::Between(from, to, true), false)
             }
             "within" => {
-                let Some((from, to)) =
-                    value.as_str().and_then(|word| dates::span(word, self.asker.now.with_timezone(&self.asker.zone).date_naive()))
-                else {
+                let today = self.asker.now.with_timezone(&self.asker.zone).date_naive();
+                let Some((from, to)) = value.as_str().and_then(|word| dates::span(word, today, self.asker.week_start)) else {
                     return Err(wrong(&format!("is none of {}", dates::WORDS.join(", "))));
                 };
                 let edge = |day| match kind {

@@ -3,6 +3,8 @@
 mod access;
 mod attachments;
 mod board;
+mod brands;
+mod calendar;
 mod collaboration;
 mod contacts;
 mod conversations;
@@ -15,6 +17,8 @@ mod idempotency;
 mod migrations;
 mod problems;
 mod saved_views;
+mod schedules;
 mod sending;
+mod settings;
 mod sign_in;
 mod webhook;

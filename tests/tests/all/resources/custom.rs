@@ -110,7 +110,7 @@ on_both_databases! {
         let customs = Customs::of(&app.ledger.db().read, ana.tenant.0).await.unwrap();
         assert_eq!(customs.on(contacts).len(), KINDS.len());
         let scope = Scope::system(ana.tenant, Actor::User(ana.id));
-        let asker = Asker { user: Some(ana.id.0), team: vec![ana.id.0], now: Utc::now(), zone: chrono_tz::America::Sao_Paulo, customs: customs.clone() };
+        let asker = Asker { user: Some(ana.id.0), team: vec![ana.id.0], now: Utc::now(), zone: chrono_tz::America::Sao_Paulo, week_start: chrono::Weekday::Mon, customs: customs.clone() };
         for custom in customs.on(contacts) {
             for op in custom.operators() {
                 for value in operands(custom, op, &records) {

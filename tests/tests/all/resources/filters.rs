@@ -62,6 +62,7 @@ async fn agrees(app: &TestApp, ana: &Person, resource: &'static Resource, record
         team: vec![ana.id.0],
         now: Utc::now(),
         zone: chrono_tz::America::Sao_Paulo,
+        week_start: chrono::Weekday::Mon,
         customs: Customs::default(),
     };
     let read = Filter::read(resource, &scope, &asker, &filter, "/filter").unwrap_or_else(|error| panic!("{filter}: {error:?}"));

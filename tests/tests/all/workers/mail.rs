@@ -22,7 +22,7 @@ fn variable(name: &str) -> String {
 }
 
 /// A world whose admin has this local part and a domain of their own, and that address.
-async fn with_mail(kind: Kind, local: &str) -> (World, String) {
+pub(super) async fn with_mail(kind: Kind, local: &str) -> (World, String) {
     let address = format!("{local}@{}.example.com", Uuid::now_v7().simple());
     let mailer = mail::Mailer::new(&variable("SOMO_TEST_SMTP_URL"), "SOMO <somo@example.com>").unwrap();
     let world = world_with(kind, Wanted { mailer: Some(mailer), ..Wanted::default() }).await;
@@ -31,7 +31,7 @@ async fn with_mail(kind: Kind, local: &str) -> (World, String) {
 }
 
 /// The mails that the server has stored for an address.
-fn received(address: &str) -> Vec<String> {
+pub(super) fn received(address: &str) -> Vec<String> {
     let folder = PathBuf::from(variable("SOMO_TEST_MAIL_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

@@ -7,3 +7,4 @@ mod inbound;
 mod mail;
 mod outbound;
 mod pace;
+mod reminders;
