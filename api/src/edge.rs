@@ -332,7 +332,7 @@ mod tests {
             guard: Arc::new(Guard::new(ledger, &[7; 32])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
             max_body: 100,
-            uploads: Arc::new(Semaphore::new(1)),
+            uploads: Places::new(1),
         };
         let app = poem::endpoint::make(|request: Request| async move {
             assert!(request.uri().path() == "/well", "a secret of the handler");
