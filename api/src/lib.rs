@@ -19,7 +19,7 @@ mod problem;
 mod resource;
 mod routes;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use domain::seal::Sealer;
 use jobs::{Ledger, Transport};
@@ -121,14 +121,15 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let service = service!(routes::all(&parts, &guard));
     let docs = service.swagger_ui_html().replace(&service.spec(), &document.to_string());
     let json = serde_json::to_string(&document)?;
-    let yaml = serde_yaml::to_string(&document)?;
+    // Wanted by few, and slow to write.
+    let yaml = LazyLock::new(move || serde_yaml::to_string(&document).unwrap_or_default());
+    let yaml = make_sync(move |_| yaml.clone().with_content_type("application/yaml").into_response());
     let figures = (parts.figures.clone(), parts.ledger.clone());
-    let text = |content: String, kind: &'static str| make_sync(move |_| content.clone().with_content_type(kind).into_response());
     let uploads = places::Places::new(edge::UPLOADS);
     let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
     Ok(Route::new()
-        .at("/api/openapi.json", text(json, "application/json"))
-        .at("/api/openapi.yaml", text(yaml, "application/yaml"))
+        .at("/api/openapi.json", make_sync(move |_| json.clone().with_content_type("application/json").into_response()))
+        .at("/api/openapi.yaml", yaml)
         .at("/docs", make_sync(move |_| Html(docs.clone())))
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))

@@ -4,7 +4,10 @@
 //! Bodies are checked before a handler sees them: every fault is named with its place, and nothing passes that the document
 //! forbids.
 
-use jsonschema::{Draft, Validator, error::ValidationErrorKind};
+use std::sync::{Arc, OnceLock};
+
+use jsonschema::{Draft, Registry, Validator, error::ValidationErrorKind};
+use matchit::Router;
 use poem::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,14 +16,13 @@ use crate::{
     problem::{Draft as Problem, Fault, unsupported_media_type},
 };
 
-/// Every operation.
-pub(crate) struct Operations(Vec<Operation>);
+/// Every operation, by its path.
+pub(crate) struct Operations(Router<Vec<Operation>>);
 
 /// One of them.
 pub(crate) struct Operation {
     method: Method,
-    path: Vec<Part>,
-    body: Option<Validator>,
+    body: Option<Body>,
     /// The names of the parameters in its path.
     pub(crate) names: Vec<String>,
     /// Whether it wants a token.
@@ -29,83 +31,102 @@ pub(crate) struct Operation {
     pub(crate) success: StatusCode,
 }
 
-enum Part {
-    Literal(String),
-    Any,
+/// What a body has to look like. Made when the first one comes: all of them at once would take seconds and a lot of memory.
+struct Body {
+    schema: Value,
+    document: Arc<Registry<'static>>,
+    validator: OnceLock<Validator>,
 }
+
+/// What the parts of the document are called among the schemas.
+const DOCUMENT: &str = "somo:document";
 
 impl Operations {
     /// From the published document.
     pub(crate) fn of(document: &Value) -> anyhow::Result<Self> {
-        let mut operations = Vec::new();
+        let components = json!({ "components": document["components"] });
+        let registry = Registry::new().add(DOCUMENT, Draft::Draft202012.create_resource(components))?.prepare()?;
+        let registry = Arc::new(registry);
+        let mut router = Router::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            let name = |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).map(str::to_owned);
+            let names: Vec<String> = path.split('/').filter_map(name).collect();
+            let mut operations = Vec::new();
             for (method, operation) in item.as_object().into_iter().flatten() {
                 // What Meta signed is checked by its signature, over the raw bytes.
                 let signed = operation["security"][0].get(SIGNATURE).is_some();
                 let body = operation["requestBody"]["content"]["application/json"].get("schema").filter(|_| !signed);
-                let body = body.map(|body| validator(document, body)).transpose();
-                let body = body.map_err(|error| anyhow::anyhow!("the body of {method} {path} is not a schema: {error}"))?;
                 let success = operation["responses"].as_object().into_iter().flatten().find_map(|(status, _)| status.parse().ok());
-                let part = |part: &str| if part.starts_with('{') { Part::Any } else { Part::Literal(part.to_owned()) };
-                let name = |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).map(str::to_owned);
                 operations.push(Operation {
-                    names: path.split('/').filter_map(name).collect(),
+                    names: names.clone(),
                     method: method.to_uppercase().parse()?,
-                    path: path.split('/').map(part).collect(),
-                    body,
+                    body: body.map(|body| Body::new(body.clone(), &registry)),
                     secured: operation["security"][0].get(TOKEN).is_some(),
                     success: success.unwrap_or(StatusCode::OK),
                 });
             }
+            router.insert(path, operations)?;
         }
-        // A path with a fixed part comes before one that takes anything there.
-        operations.sort_by_key(Operation::wildcards);
-        Ok(Self(operations))
+        Ok(Self(router))
     }
 
     /// The operation that a request is for.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
-        self.at(path).find(|operation| operation.method == *method)
+        self.at(path).iter().find(|operation| operation.method == *method)
     }
 
     /// The methods that a path takes, as `Allow` lists them.
     pub(crate) fn allowed(&self, path: &str) -> String {
-        let mut methods: Vec<&str> = self.at(path).map(|operation| operation.method.as_str()).collect();
+        let mut methods: Vec<&str> = self.at(path).iter().map(|operation| operation.method.as_str()).collect();
         if methods.contains(&"GET") {
             methods.push("HEAD");
         }
         methods.join(", ")
     }
 
-    fn at(&self, path: &str) -> impl Iterator<Item = &Operation> {
-        let asked: Vec<&str> = path.split('/').collect();
-        let nearest = self.0.iter().find(|operation| operation.fits(&asked)).map(Operation::wildcards);
-        self.0.iter().filter(move |operation| Some(operation.wildcards()) == nearest && operation.fits(&asked))
+    fn at(&self, path: &str) -> &[Operation] {
+        self.0.at(path).map_or(&[], |found| found.value)
     }
 }
 
-fn validator(document: &Value, body: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
-    let schema = json!({ "components": document["components"], "allOf": [body] });
-    let uuid = |text: &str| uuid::Uuid::parse_str(text).is_ok();
-    jsonschema::options().with_draft(Draft::Draft202012).with_format("uuid", uuid).should_validate_formats(true).build(&schema)
+impl Body {
+    fn new(mut schema: Value, document: &Arc<Registry<'static>>) -> Self {
+        lead_to_document(&mut schema);
+        Self { schema, document: document.clone(), validator: OnceLock::new() }
+    }
+
+    /// # Panics
+    /// The document has a schema that none can be made of: a test makes every one.
+    fn validator(&self) -> &Validator {
+        self.validator.get_or_init(|| {
+            let uuid = |text: &str| uuid::Uuid::parse_str(text).is_ok();
+            jsonschema::options()
+                .with_draft(Draft::Draft202012)
+                .with_format("uuid", uuid)
+                .should_validate_formats(true)
+                .with_registry(&self.document)
+                .build(&self.schema)
+                .expect("the document's schemas are schemas")
+        })
+    }
+}
+
+/// A schema outside the components points into them.
+fn lead_to_document(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => members.iter_mut().for_each(|(name, member)| match member {
+            Value::String(to) if name == "$ref" && to.starts_with('#') => to.insert_str(0, DOCUMENT),
+            member => lead_to_document(member),
+        }),
+        Value::Array(parts) => parts.iter_mut().for_each(lead_to_document),
+        _ => {}
+    }
 }
 
 impl Operation {
-    fn wildcards(&self) -> usize {
-        self.path.iter().filter(|part| matches!(part, Part::Any)).count()
-    }
-
-    fn fits(&self, asked: &[&str]) -> bool {
-        let same = |(part, asked): (&Part, &&str)| match part {
-            Part::Literal(text) => text == asked,
-            Part::Any => true,
-        };
-        self.path.len() == asked.len() && self.path.iter().zip(asked).all(same)
-    }
-
     /// Whether a body is what the operation takes.
     pub(crate) fn check(&self, content_type: Option<&str>, body: &[u8]) -> Result<(), Problem> {
-        let Some(validator) = &self.body else { return Ok(()) };
+        let Some(wanted) = &self.body else { return Ok(()) };
         let essence = content_type.map(|kind| kind.split(';').next().unwrap_or_default().trim());
         if !body.is_empty() && !essence.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
             return Err(unsupported_media_type());
@@ -116,7 +137,7 @@ impl Operation {
             // Where, not what: the body may hold a secret.
             Err(error) => return Err(malformed(format!("the body is not JSON: line {}, column {}", error.line(), error.column()))),
         };
-        let mut found: Vec<Fault> = validator.iter_errors(&body).take(50).flat_map(|error| faults(&error)).collect();
+        let mut found: Vec<Fault> = wanted.validator().iter_errors(&body).take(50).flat_map(|error| faults(&error)).collect();
         if found.is_empty() {
             nul(&body, &mut String::new(), &mut found);
         }
@@ -186,5 +207,32 @@ fn faults(error: &jsonschema::ValidationError<'_>) -> Vec<Fault> {
             None => here("invalid", "can't be taken".into()),
         },
         _ => here("invalid", "can't be taken".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_can_be_checked_and_the_nearest_path_is_found() {
+        let operations = Operations::of(&crate::document()).expect("a document");
+        let document = crate::document();
+        let paths = document["paths"].as_object().expect("paths");
+        let mut bodies = 0;
+        for path in paths.keys() {
+            for operation in operations.at(path) {
+                bodies += operation.body.iter().map(Body::validator).count();
+            }
+        }
+        assert!(bodies > 90, "{bodies} bodies");
+        let id = "01a217e5-1024-775b-9fc2-acddcc115f02";
+        let find = |method, path: &str| operations.find(&method, path).map(|operation| operation.names.len());
+        assert_eq!(find(Method::POST, "/api/contacts/query"), Some(0));
+        assert_eq!(find(Method::POST, &format!("/api/contacts/{id}")), None);
+        assert_eq!(find(Method::GET, &format!("/api/contacts/{id}")), Some(1));
+        assert_eq!(find(Method::PUT, &format!("/api/contacts/{id}/links/companies/{id}")), Some(3));
+        assert_eq!(operations.allowed("/api/contacts"), "GET, POST, HEAD");
+        assert_eq!(operations.allowed("/api/nowhere"), "");
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn table() -> Table {
          connection, one request after another, 25 contacts with their phones, addresses and tags and the names of their owners; \
          filtered: those of one owner, newest first. By hand: one prepared statement that reads the same from the same tables, over \
          the database's own protocol. Creates: 16 connections, each contact with a phone and an address; by hand: the same rows in a \
-         transaction for each, the event and the contact's names for messages among them. The last page was reached by going \
+         transaction for each, the event, the text index and the contact's names for messages among them. The last page was reached by going \
          through all pages.",
         &[Column::new(FILTERED, 2), Column::new(FIRST, 2), Column::new(LAST, 2), Column::new(CREATES, 0)],
     )
@@ -81,7 +81,13 @@ impl Million {
         for statement in [&users, &contacts, phones, emails] {
             database.execute_unprepared(statement).await?;
         }
-        for table in ["contacts", "contact_phones", "contact_emails", "users"] {
+        // The text index is written as a restored dump would write it: the rows first.
+        let row = one(database, "select pg_get_indexdef('search_texts_parts'::regclass)", []).await?;
+        let index: String = row.try_get_by(0)?;
+        for statement in ["drop index search_texts_parts", TEXTS, &index] {
+            database.execute_unprepared(statement).await?;
+        }
+        for table in ["contacts", "contact_phones", "contact_emails", "search_texts", "users"] {
             database.execute_unprepared(&format!("vacuum analyze {table}")).await?;
         }
         let row = one(database, "select owner_id from contacts where owner_id <> $1 limit 1", [user.into()]).await?;
@@ -183,6 +189,16 @@ pub(crate) async fn by_hand(env: &Env, quick: bool, table: &mut Table) -> anyhow
     forget(installation).await
 }
 
+/// What the searched fields of all contacts say, as the index keeps it.
+const TEXTS: &str = "
+insert into search_texts (tenant_id, topic, record_id, field, text)
+select c.tenant_id, 'contacts', c.id, said.field, said.text
+from contacts c join contact_phones p on p.tenant_id = c.tenant_id and p.contact_id = c.id, lateral (values
+    ('first_name', '  ana  ' || substr(c.first_name, 5)),
+    ('last_name', '  souza  ' || substr(c.last_name, 7)),
+    ('emails', '  ana' || substr(c.first_name, 5) || '@example.com'),
+    ('phones', '  ' || substr(p.number, 2))) as said (field, text)";
+
 /// A page and one more, with what the API answers beside the contact's own columns.
 const LIST: &str = "
 select c.*, u.name as owner_name,
@@ -203,6 +219,7 @@ async fn create(database: &DatabaseConnection, (tenant, owner): (Uuid, Uuid), n:
     let (email, number) = (format!("bia{n}@by-hand.example.com"), format!("+55219{n:08}"));
     let event = json!({ "first_name": "Bia", "last_name": "Lima", "emails": [{ "email": email, "kind": "work" }],
         "phones": [{ "number": number, "kind": "mobile" }], "owner_id": owner, "origin": "manual" });
+    let (said_email, said_number) = (format!("  {email}"), format!("  {}", &number[1..]));
     let new = || Value::from(Uuid::now_v7());
     let tx = database.begin().await?;
     for (sql, values) in [
@@ -227,6 +244,11 @@ async fn create(database: &DatabaseConnection, (tenant, owner): (Uuid, Uuid), n:
              values ($1, $2, 'contacts', $3, 'created', 'user', $4, $5)",
             vec![new(), tenant.into(), id.into(), owner.into(), event.into()],
         ),
+        (
+            "insert into search_texts (tenant_id, topic, record_id, field, text) values ($1, 'contacts', $2, 'first_name', '  bia'),
+             ($1, 'contacts', $2, 'last_name', '  lima'), ($1, 'contacts', $2, 'emails', $3), ($1, 'contacts', $2, 'phones', $4)",
+            vec![tenant.into(), id.into(), said_email.into(), said_number.into()],
+        ),
     ] {
         tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
@@ -236,8 +258,13 @@ async fn create(database: &DatabaseConnection, (tenant, owner): (Uuid, Uuid), n:
 /// Takes away what was created, so that each turn finds the same contacts.
 async fn forget(installation: &Installation) -> anyhow::Result<()> {
     let database = installation.database();
+    database
+        .execute_unprepared("delete from search_texts where record_id in (select id from contacts where first_name like 'Bia%')")
+        .await?;
     database.execute_unprepared("delete from contacts where first_name like 'Bia%'").await?;
-    database.execute_unprepared("vacuum contacts").await?;
+    for table in ["contacts", "search_texts"] {
+        database.execute_unprepared(&format!("vacuum {table}")).await?;
+    }
     database.execute_unprepared("checkpoint").await?;
     Ok(())
 }
