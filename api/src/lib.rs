@@ -16,19 +16,19 @@ mod intake;
 mod operations;
 mod places;
 mod problem;
+mod published;
 mod resource;
 mod routes;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use domain::seal::Sealer;
 use jobs::{Ledger, Transport};
 use object_store::ObjectStore;
 use poem::{
-    Endpoint, EndpointExt, IntoResponse, Response, Route,
+    Endpoint, EndpointExt, IntoResponse, Response,
     endpoint::make_sync,
     http::{StatusCode, header},
-    web::Html,
 };
 use poem_openapi::{OpenApiService, Tags};
 use serde_json::Value;
@@ -110,6 +110,12 @@ pub fn document() -> Value {
     document::publish(serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON"))
 }
 
+/// The page that shows a document: poem-openapi's, about what is published.
+fn docs(document: &str) -> String {
+    let service = service!(routes::documented());
+    service.swagger_ui_html().replace(&service.spec(), document)
+}
+
 /// The whole app. To be called inside a runtime: the webhook intake has tasks of its own, which end with it.
 ///
 /// # Errors
@@ -119,18 +125,10 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let operations = Arc::new(operations::Operations::of(&document)?);
     let guard = Arc::new(Guard::new(parts.ledger.clone(), &parts.secret));
     let service = service!(routes::all(&parts, &guard));
-    let docs = service.swagger_ui_html().replace(&service.spec(), &document.to_string());
-    let json = serde_json::to_string(&document)?;
-    // Wanted by few, and slow to write.
-    let yaml = LazyLock::new(move || serde_yaml::to_string(&document).unwrap_or_default());
-    let yaml = make_sync(move |_| yaml.clone().with_content_type("application/yaml").into_response());
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let uploads = places::Places::new(edge::UPLOADS);
     let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
-    Ok(Route::new()
-        .at("/api/openapi.json", make_sync(move |_| json.clone().with_content_type("application/json").into_response()))
-        .at("/api/openapi.yaml", yaml)
-        .at("/docs", make_sync(move |_| Html(docs.clone())))
+    Ok(published::routes(document, docs)
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))
         .nest("/api", service)

@@ -40,8 +40,8 @@ pub(crate) fn table() -> Table {
          connection, one request after another, 25 contacts with their phones, addresses and tags and the names of their owners; \
          filtered: those of one owner, newest first. By hand: one prepared statement that reads the same from the same tables, over \
          the database's own protocol. Creates: 16 connections, each contact with a phone and an address; by hand: the same rows in a \
-         transaction for each, the event, the text index and the contact's names for messages among them. The last page was reached by going \
-         through all pages.",
+         transaction for each, the event, the text index and the contact's names for messages among them. The last page was reached \
+         by going through all pages.",
         &[Column::new(FILTERED, 2), Column::new(FIRST, 2), Column::new(LAST, 2), Column::new(CREATES, 0)],
     )
 }

@@ -1,0 +1,23 @@
+//! What is published of the API: its document and the page that shows it. Each is written when it is first asked for.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync};
+use serde_json::Value;
+
+/// The pages, about this document.
+pub(crate) fn routes(document: Value, page: fn(&str) -> String) -> Route {
+    let json = document.to_string();
+    let shown = json.clone();
+    Route::new()
+        .at("/api/openapi.json", lazily("application/json", move || json))
+        .at("/api/openapi.yaml", lazily("application/yaml", move || serde_yaml::to_string(&document).unwrap_or_default()))
+        .at("/docs", lazily("text/html; charset=utf-8", move || page(&shown)))
+}
+
+fn lazily(content_type: &'static str, write: impl FnOnce() -> String + Send + 'static) -> impl Endpoint<Output = Response> {
+    let write: Box<dyn FnOnce() -> Bytes + Send> = Box::new(move || Bytes::from(write()));
+    let content = LazyLock::new(write);
+    make_sync(move |_| content.clone().with_content_type(content_type).into_response())
+}
