@@ -3,7 +3,7 @@
 //!
 //! None of it is a field of the record: it changes no version, and stays while the record lies in the trash. Whoever sees the
 //! record sees it too, and nobody else: not by a mention, not as a follower, not by a notification of earlier days. What the
-//! kernel does to a record comes by here ([`saved`], [`forget`]), in the writing transaction.
+//! kernel does to a record comes by here (`saved`, `forget`), in the writing transaction.
 //!
 //! To let people do it around another resource: its topic in [`TOPICS`].
 

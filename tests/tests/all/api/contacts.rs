@@ -42,7 +42,7 @@ on_both_databases! {
 
         app.device(&ana, "100").await;
         app.customer_writes("100", "551187654321", "Olá").await;
-        assert_eq!(with(&app, &ana).await, [three.clone()]);
+        assert_eq!(with(&app, &ana).await, std::slice::from_ref(&three));
         assert_eq!(known(&app).await, ["email Um", "phone Três", "wa_id Três"]);
         let _ = app.patch(&ana, &of(&three), json!({ "phones": [] })).await.is(200);
         assert_eq!(known(&app).await, ["email Um", "phone Dois", "wa_id Dois"]);

@@ -77,14 +77,14 @@ async fn strike(town: &mut Town, load: &Load, blow: Blow) {
     let services = town.services.as_ref();
     let before = load.accepted();
     match blow {
-        Blow::Kill(at) => return block_in_place(|| town.kill(at)),
+        Blow::Kill(at) => block_in_place(|| town.kill(at)),
         Blow::Flush => {
             let client = redis::Client::open(services.unwrap().redis_url()).unwrap();
             let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-            return redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.unwrap();
+            redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.unwrap();
         }
         Blow::Postgres => {
-            return block_in_place(|| {
+            block_in_place(|| {
                 services.unwrap().crash(Service::Postgres);
                 services.unwrap().restart(Service::Postgres);
             });
