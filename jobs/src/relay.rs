@@ -15,6 +15,9 @@ use crate::{
     sql::{self, steps},
 };
 
+/// How long a relay leaves a database or a transport alone that failed.
+const TROUBLE: Duration = Duration::from_millis(250);
+
 /// How a relay paces itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -67,7 +70,7 @@ impl Relay {
     /// it. The other way round, a worker could see a number that isn't dispatched yet and drop it.
     ///
     /// # Errors
-    /// The database's or the transport's; what was marked and not pushed comes back by the reaper.
+    /// The database's or the transport's; what was marked and not pushed is pending again, if need be by the reaper.
     pub async fn pass(&self) -> anyhow::Result<Pass> {
         let tx = self.ledger.db().begin_quick().await?;
         let Some((ready, parked)) = (match self.ledger.db().is_sqlite() {
@@ -81,8 +84,13 @@ impl Relay {
         if !parked.is_empty() {
             self.ledger.wake_lines(&self.lane.queue, &parked).await?; // rule 5: look again, after the commit
         }
-        if !ready.is_empty() {
-            self.transport.push(&self.lane, &ready).await?;
+        if !ready.is_empty()
+            && let Err(error) = self.transport.push(&self.lane, &ready).await
+        {
+            // Otherwise they would wait for the reaper. A number that did arrive is stale by then, and dropped.
+            let sql = self.ledger.sql();
+            self.ledger.db().quick.execute_raw(sql.statement(sql.take_back, [sql.list(&ready)])).await?;
+            return Err(error);
         }
         Ok(Pass { released: ready.len(), parked: parked.len(), busy: false })
     }
@@ -198,7 +206,8 @@ impl Relay {
                 Ok(_) => Duration::from_millis(2),
                 Err(error) => {
                     tracing::warn!(lane = %self.lane, error = format!("{error:#}"), "the relay could not pass");
-                    self.pace.poll.max(Duration::from_millis(100))
+                    tokio::time::sleep(TROUBLE).await; // whoever wakes it meanwhile, wakes it then
+                    self.pace.poll
                 }
             };
         }

@@ -188,6 +188,13 @@ on_every_ledger! {
         assert_eq!(effects(setup.ledger.db()).await, [1]);
     }
 
+    async fn what_could_not_be_delivered_waits_for_no_reaper(setup: Setup) {
+        setup.enqueue([setup.act(1, Deed::Effect)]).await;
+        let through = |transport| jobs::relay::Relay::new(setup.ledger.clone(), jobs::Lane::queue(act::QUEUE), transport, jobs::relay::Pace::default());
+        through(jobs::Transport::redis("redis://127.0.0.1:1", "away").unwrap()).pass().await.unwrap_err();
+        assert_eq!(through(jobs::Transport::local()).pass().await.unwrap().released, 1);
+    }
+
     async fn a_lost_worker_costs_one_attempt_and_its_effects_are_not_written_twice(setup: Setup) {
         let lost = setup.work(brisk());
         setup.enqueue([setup.act(1, Deed::SlowEffect(60_000))]).await;
