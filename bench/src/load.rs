@@ -127,6 +127,7 @@ async fn connection(load: Arc<Load>, next: Arc<AtomicU64>, until: f64) -> anyhow
 
 /// Sends `load`'s request number `n`; the answer must be a success.
 pub(crate) async fn ask(sender: &mut SendRequest<Full<Bytes>>, load: &Load, n: u64) -> anyhow::Result<()> {
+    sender.ready().await?;
     let response = sender.send_request(request(load, n)?).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

@@ -52,7 +52,7 @@ pub(crate) struct Million {
     owner: Uuid,
     /// The query that leads to the last page.
     last: String,
-    /// Some of the contacts.
+    /// Some of the contacts: no more than a process takes as an argument.
     pub(crate) some: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Million {
             database.execute_unprepared(&format!("vacuum analyze {table}")).await?;
         }
         let row = one(database, "select owner_id from contacts where owner_id <> $1 limit 1", [user.into()]).await?;
-        let rows = "select id from contacts order by id limit 5000";
+        let rows = "select id from contacts order by id limit 2000";
         let rows = database.query_all_raw(Statement::from_string(DbBackend::Postgres, rows)).await?;
         let some = rows.iter().map(|row| row.try_get::<Uuid>("", "id").map(|id| id.to_string())).collect::<Result<_, _>>()?;
         let last = last_page(installation).await?;
