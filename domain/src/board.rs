@@ -105,7 +105,7 @@ pub async fn list(ledger: &Ledger, scope: &Scope, wanted: Wanted, paging: Paging
     let db = ledger.db();
     let (tenant, target) = (owner(db, scope, wanted.owner).await?, Target { backend: db.backend(), scope });
     let filter = match &wanted.filter {
-        Some(filter) => Some(Filter::read(&JOBS, scope, &Asker::of(db, scope).await?, filter, "/filter")?),
+        Some(filter) => Some(Filter::read(&JOBS, scope, &Asker::about(db, scope, filter).await?, filter, "/filter")?),
         None => None,
     };
     let order = Sorting::read(scope, &JOBS, &Customs::default(), wanted.sort.as_deref().unwrap_or(JOBS.sort))?;

@@ -72,18 +72,19 @@ impl Rules for Contacts {
     /// What a contact is reached at is what messages and mail are matched by.
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
         let id = ContactId(change.id);
+        let (mut gone, mut new) = (Vec::new(), Vec::new());
         for (field, about, name) in [("emails", "email", Name::Email), ("phones", "number", Name::Phone)] {
             let values = |record: &Record| -> Vec<String> {
                 let rows = record.get(field).and_then(Value::as_array).into_iter().flatten();
                 rows.filter_map(|row| Some(row[about].as_str()?.trim_start_matches('+').to_owned())).collect()
             };
             let (before, after) = (values(&change.before), values(&change.after));
-            for value in after.iter().filter(|_| change.changes(field)) {
-                super::identify(write, id, name.kind(), value).await?;
-            }
-            for value in before.iter().filter(|value| !after.contains(value)) {
-                super::forget(write, id, name, value).await?;
-            }
+            gone.extend(before.into_iter().filter(|value| !after.contains(value)).map(|value| (name, value)));
+            new.extend(after.into_iter().filter(|_| change.changes(field)).map(|value| (name.kind(), value)));
+        }
+        super::identify(write, id, new).await?;
+        for (name, value) in gone {
+            super::forget(write, id, name, &value).await?;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
         names = names.or(of("phone", vec![number.clone()]));
     }
     if let Some(known) = contact_identity::Entity::find().filter(names).one(&***write).await? {
-        identify(write, known.contact_id, "wa_id", wa_id).await?;
+        identify(write, known.contact_id, vec![("wa_id", wa_id.to_owned())]).await?;
         return Ok(known.contact_id);
     }
     // What WhatsApp calls them may be anything.
@@ -59,10 +59,7 @@ pub async fn match_or_create(write: &Write<'_>, wa_id: &str, profile_name: Optio
     let own = named(vec![("last_name", json!(last)), ("owner_id", json!(null)), ("origin", json!("whatsapp"))]);
     let record = write::create_with(write, registry::named("contacts"), &body, own).await?;
     let id = ContactId(rows::id_of(&record));
-    identify(write, id, "wa_id", wa_id).await?;
-    if let Some(number) = &number {
-        identify(write, id, "phone", number).await?;
-    }
+    identify(write, id, [("wa_id", wa_id.to_owned())].into_iter().chain(number.map(|number| ("phone", number))).collect()).await?;
     write.enqueue(NewJob::new(tenant.0, &SyncContact { contact_id: id }).unique_key(format!("sync:{id}"))).await?;
     Ok(id)
 }
@@ -91,7 +88,7 @@ async fn forget(write: &Write<'_>, contact: ContactId, name: Name, value: &str) 
     };
     contact_identity::Entity::delete_many().filter(of(name.kind(), vec![value.to_owned()])).exec(&***write).await?;
     let Some(heir) = heir(write, contact, name, value).await? else { return Ok(()) };
-    identify(write, heir, name.kind(), value).await?;
+    identify(write, heir, vec![(name.kind(), value.to_owned())]).await?;
     if matches!(name, Name::Phone) {
         contact_identity::Entity::update_many()
             .col_expr(contact_identity::Column::ContactId, Expr::value(heir.0))
@@ -117,18 +114,22 @@ async fn heir(write: &Write<'_>, but: ContactId, name: Name, value: &str) -> Res
     Ok(row.map(|row| row.try_get("", "id")).transpose()?.map(ContactId))
 }
 
-async fn identify(write: &Write<'_>, contact: ContactId, kind: &str, value: &str) -> Result<()> {
-    let row = contact_identity::ActiveModel {
+/// Makes a contact known by these, each a kind and a value; what another one is known by stays theirs.
+async fn identify(write: &Write<'_>, contact: ContactId, names: Vec<(&str, String)>) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let rows = names.into_iter().map(|(kind, value)| contact_identity::ActiveModel {
         id: Set(Uuid::now_v7()),
         tenant_id: Set(write.scope.tenant),
         contact_id: Set(contact),
         kind: Set(kind.to_owned()),
-        value: Set(value.to_owned()),
+        value: Set(value),
         created_at: Set(Utc::now()),
-    };
+    });
     let columns = [contact_identity::Column::TenantId, contact_identity::Column::Kind, contact_identity::Column::Value];
     let once = OnConflict::columns(columns).do_nothing().to_owned();
-    contact_identity::Entity::insert(row).on_conflict(once).exec_without_returning(&***write).await?;
+    contact_identity::Entity::insert_many(rows).on_conflict(once).exec_without_returning(&***write).await?;
     Ok(())
 }
 

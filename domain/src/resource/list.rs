@@ -1,6 +1,6 @@
 //! Reading: one record, or a page of them in any order, found by a filter and by words.
 
-use chrono::Utc;
+use chrono::{Utc, Weekday};
 use db::Db;
 use entities::user;
 use sea_orm::{
@@ -91,24 +91,46 @@ impl Asker {
     /// # Errors
     /// The database's.
     pub async fn of(db: &Db, scope: &Scope) -> Result<Self> {
-        let customs = Customs::of(&db.read, scope.tenant.0).await?;
-        let company = settings::company(&db.read, scope.tenant).await?;
-        let week_start = settings::week_start(&company);
-        let mut asker = Self { user: None, team: Vec::new(), now: Utc::now(), zone: chrono_tz::UTC, week_start, customs };
-        let mut zone = Some(company.time_zone);
-        if let Some(id) = scope.user() {
-            let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
-            let row: Option<Option<String>> =
-                user::Entity::find().filter(own).select_only().column(user::Column::TimeZone).into_tuple().one(&db.read).await?;
-            zone = row.flatten().or(zone);
-            let mates = db.read.query_all(&scope.teammates()).await?;
-            asker.user = Some(id.0);
-            asker.team = mates.iter().map(|row| row.try_get::<Uuid>("", "user_id")).collect::<std::result::Result<_, _>>()?;
-            if !asker.team.contains(&id.0) {
-                asker.team.push(id.0);
+        Self::with(db, scope, |_| true).await
+    }
+
+    /// [`Asker::of`], but only what this filter has words for is looked up.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn about(db: &Db, scope: &Scope, filter: &Value) -> Result<Self> {
+        let said = filter.to_string();
+        Self::with(db, scope, |word| said.contains(word)).await
+    }
+
+    async fn with(db: &Db, scope: &Scope, needs: impl Fn(&str) -> bool) -> Result<Self> {
+        let user = scope.user().map(|id| id.0);
+        let team = user.into_iter().collect();
+        let (zone, week_start) = (chrono_tz::UTC, Weekday::Mon);
+        let mut asker = Self { user, team, now: Utc::now(), zone, week_start, customs: Customs::default() };
+        if needs(custom::PREFIX) {
+            asker.customs = Customs::of(&db.read, scope.tenant.0).await?;
+        }
+        if needs("within") {
+            let company = settings::company(&db.read, scope.tenant).await?;
+            asker.week_start = settings::week_start(&company);
+            let mut zone = Some(company.time_zone);
+            if let Some(id) = scope.user() {
+                let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
+                let row: Option<Option<String>> =
+                    user::Entity::find().filter(own).select_only().column(user::Column::TimeZone).into_tuple().one(&db.read).await?;
+                zone = row.flatten().or(zone);
+            }
+            asker.zone = zone.and_then(|zone| zone.parse().ok()).unwrap_or(chrono_tz::UTC);
+        }
+        if user.is_some() && needs("@my_team") {
+            for mate in db.read.query_all(&scope.teammates()).await? {
+                let mate: Uuid = mate.try_get("", "user_id")?;
+                if !asker.team.contains(&mate) {
+                    asker.team.push(mate);
+                }
             }
         }
-        asker.zone = zone.and_then(|zone| zone.parse().ok()).unwrap_or(chrono_tz::UTC);
         Ok(asker)
     }
 }
@@ -132,7 +154,7 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;
     if let Some(filter) = &view.filter {
-        let asker = Asker::of(db, scope).await?;
+        let asker = Asker::about(db, scope, filter).await?;
         let filter = Filter::read(resource, scope, &asker, filter, "").map_err(of_view)?;
         select.and_where(filter.sql(resource, ROW, Target { backend: db.backend(), scope })?);
     }
@@ -201,7 +223,7 @@ pub(crate) async fn matching(
         Trashed::With => {}
     }
     if let Some(filter) = &wanted.filter {
-        let asker = Asker::of(db, scope).await?;
+        let asker = Asker::about(db, scope, filter).await?;
         let filter = Filter::read(resource, scope, &asker, filter, "/filter")?;
         select.and_where(filter.sql(resource, ROW, target)?);
     }

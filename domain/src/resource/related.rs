@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Change, Record, Resource,
+    Action, Change, Record, Resource,
     access::Act,
     field::Kind,
     registry,
@@ -60,13 +60,17 @@ pub(super) async fn missing(write: &Write<'_>, to: &str, value: &Value) -> Resul
 
 /// Saves what a change changes of it.
 pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change: &Change) -> Result<()> {
+    // Nothing hangs on a record that wasn't there.
+    let fresh = change.action == Action::Create;
     for field in resource.fields.iter().filter(|field| !field.is_column() && change.changes(field.name)) {
         let values = change.after.get(field.name).and_then(Value::as_array).cloned().unwrap_or_default();
         let tenant = Expr::val(write.scope.tenant.0);
         let own = Expr::val(change.id);
         match &field.kind {
             Kind::Rows(rows) => {
-                clear(write, rows.table, rows.owner, change.id).await?;
+                if !fresh {
+                    clear(write, rows.table, rows.owner, change.id).await?;
+                }
                 let columns = ["id", "tenant_id", rows.owner].into_iter().chain(rows.fields.iter().map(|field| field.name)).map(Alias::new);
                 let mut insert = Query::insert();
                 insert.into_table(rows.table).columns(columns);
@@ -79,12 +83,16 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
                 }
             }
             Kind::References { table, own: column, other, .. } => {
-                clear(write, table, column, change.id).await?;
+                if !fresh {
+                    clear(write, table, column, change.id).await?;
+                }
                 let ids = values.iter().filter_map(|id| value::id(id.as_str()?));
                 join(write, table, ["tenant_id", column, other], ids.map(|id| [tenant.clone(), own.clone(), Expr::val(id)])).await?;
             }
             _ => {
-                clear(write, "taggings", "subject_id", change.id).await?;
+                if !fresh {
+                    clear(write, "taggings", "subject_id", change.id).await?;
+                }
                 let names: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
                 let tags = tags(write, &names).await?;
                 let columns = ["tenant_id", "subject_id", "tag_id", "topic"];

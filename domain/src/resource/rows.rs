@@ -139,9 +139,9 @@ pub(crate) async fn show(
     records.iter_mut().for_each(|record| scope.mask(resource, record));
     let mut wanted: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
     let fields = resource.fields.iter().filter(|field| field.name != "id");
-    let fields: Vec<_> = fields.filter_map(|field| Some((field, field.leads_to()?))).collect();
+    let fields: Vec<_> = fields.filter_map(|field| Some((field, registry::named(field.leads_to()?)))).collect();
     for (field, to) in &fields {
-        wanted.entry(to).or_default().extend(records.iter().flat_map(|record| held(record, field.name)));
+        wanted.entry(to.topic).or_default().extend(records.iter().flat_map(|record| held(record, field.name)));
     }
     let mut found: HashMap<&'static str, HashMap<Uuid, Record>> = HashMap::new();
     for (to, mut ids) in wanted {
@@ -153,7 +153,7 @@ pub(crate) async fn show(
         let mut labels = Record::new();
         let mut included = Record::new();
         for (field, to) in &fields {
-            let (to, known) = (registry::named(to), &found[to]);
+            let known = &found[to.topic];
             let label = |id: &Uuid| known.get(id).map_or(Value::Null, |record| json!(to.label_of(record)));
             let ids = held(record, field.name);
             match field.kind {
