@@ -215,7 +215,7 @@ impl<E: Endpoint> Edged<E> {
             return Ok(self.refuse(&request, draft));
         };
         let actor = principal.scope(None).actor.parts().1.unwrap_or_default();
-        let tenant = principal.me.tenant.id;
+        let tenant = principal.tenant;
         let what = format!("{} {}\n", request.method(), request.uri());
         let fingerprint = hex::encode(Sha256::new().chain_update(what).chain_update(&body).finalize());
         let claim = match idempotency::begin(&self.edge.ledger, tenant, actor, key, &fingerprint).await.map_err(Failure)? {

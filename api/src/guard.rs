@@ -23,11 +23,11 @@ use hmac::{Hmac, Mac};
 use jobs::Ledger;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use poem::{Request, http::header};
-use poem_openapi::{Object, SecurityScheme, auth::Bearer};
+use poem_openapi::{Object, SecurityScheme, auth::Bearer, types::ToJSON};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::problem::Failure;
+use crate::{problem::Failure, written::Written};
 
 /// How long an access token is valid, in seconds.
 pub(crate) const ACCESS_SECONDS: i64 = 600;
@@ -61,7 +61,9 @@ pub(crate) struct Principal {
     role: Role,
     grants: Arc<Grants>,
     abilities: Option<Vec<String>>,
-    pub(crate) me: Me,
+    pub(crate) tenant: TenantId,
+    /// What they are told of themselves.
+    pub(crate) me: Written<Me>,
     until: Option<i64>,
 }
 
@@ -173,7 +175,8 @@ impl Guard {
             tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
             abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
         };
-        let principal = Arc::new(Principal { actor, role: account.role, grants, abilities, me, until });
+        let (tenant, me) = (tenant.id, Written::of(&me.to_json()));
+        let principal = Arc::new(Principal { actor, role: account.role, grants, abilities, tenant, me, until });
         let mut seen = self.seen.lock().expect("nothing panics while holding it");
         if seen.len() >= REMEMBERED {
             seen.clear();
@@ -193,8 +196,8 @@ impl Guard {
 impl Principal {
     /// What they may see and do.
     pub(crate) fn scope(&self, idempotency: Option<Claim>) -> Scope {
-        let Self { actor, role, grants, abilities, me, .. } = self;
-        Scope { tenant: me.tenant.id, actor: *actor, role: *role, grants: grants.clone(), abilities: abilities.clone(), idempotency }
+        let Self { actor, role, grants, abilities, tenant, .. } = self;
+        Scope { tenant: *tenant, actor: *actor, role: *role, grants: grants.clone(), abilities: abilities.clone(), idempotency }
     }
 }
 

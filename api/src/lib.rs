@@ -19,6 +19,7 @@ mod problem;
 mod published;
 mod resource;
 mod routes;
+mod written;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::Json,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,7 +22,14 @@ use super::{
     answers::{CountWanted, FieldInfo, Fields, Gone, ListQuery, Made, Read, Saved, TagChange, TrashedWanted, Upserted},
     schema::{Create, Page, Shown, Update},
 };
-use crate::{guard::Caller, paging, problem::Answer, routes::EventPage};
+use crate::{guard::Caller, paging, problem::Answer, routes::EventPage, written::Written};
+
+/// A [`Page`], to be written.
+#[derive(Serialize)]
+struct Paged {
+    data: Vec<Record>,
+    page: Value,
+}
 
 /// The operations of one resource.
 pub(super) struct Crud {
@@ -59,7 +67,7 @@ fn words(list: Option<String>) -> Vec<String> {
 }
 
 impl Crud {
-    async fn page(&self, caller: &Caller, query: ListQuery) -> Answer<Json<Page>> {
+    async fn page(&self, caller: &Caller, query: ListQuery) -> Answer<Written<Page>> {
         let ListQuery { filter, view_id, q, sort, include, fields, trashed, count, limit, cursor } = query;
         let wanted = Wanted {
             filter,
@@ -86,8 +94,7 @@ impl Crud {
         if let Some(total) = total {
             page["total"] = json!(total);
         }
-        let data = Value::Array(data.into_iter().map(Value::Object).collect());
-        Ok(Json(Page([("data".to_owned(), data), ("page".to_owned(), page)].into_iter().collect())))
+        Ok(Written::of(&Paged { data, page }))
     }
 
     fn saved(record: Record) -> Saved {
@@ -136,7 +143,7 @@ impl Crud {
         /// Where the page before ended. One that is longer, after texts of many characters, goes into the body of a query.
         #[oai(validator(max_length = 1500))]
         cursor: Query<Option<String>>,
-    ) -> Answer<Json<Page>> {
+    ) -> Answer<Written<Page>> {
         let query = ListQuery {
             filter: read_filter(filter.0)?,
             view_id: view_id.0,
@@ -154,7 +161,7 @@ impl Crud {
 
     /// A page of {many}, asked for with a body: for filters that are too long for an address.
     #[oai(path = "/query", method = "post", operation_id = "query")]
-    async fn query(&self, caller: Caller, body: Json<ListQuery>) -> Answer<Json<Page>> {
+    async fn query(&self, caller: Caller, body: Json<ListQuery>) -> Answer<Written<Page>> {
         self.page(&caller, body.0).await
     }
 

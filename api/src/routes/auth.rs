@@ -16,6 +16,7 @@ use crate::{
     Guard, Tag,
     guard::{ACCESS_SECONDS, Caller, Me},
     problem::Answer,
+    written::Written,
 };
 
 /// The cookie that renews the access token.
@@ -90,8 +91,8 @@ impl Auth {
 
     /// Who is signed in, and what they may do.
     #[oai(path = "/me", method = "get", operation_id = "me_get")]
-    async fn me(&self, caller: Caller) -> Answer<Json<Me>> {
-        Ok(Json(caller.0.principal.me.clone()))
+    async fn me(&self, caller: Caller) -> Answer<Written<Me>> {
+        Ok(caller.0.principal.me.clone())
     }
 }
 
