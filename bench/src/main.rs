@@ -28,6 +28,10 @@ mod webhook;
 
 use clap::Parser;
 
+/// As in `somo`, since what it is measured with is this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 enum Command {
     /// Measure everything and write the page.
