@@ -9,7 +9,12 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Record, Resource, access::Act, field::Kind, registry, value};
+use super::{
+    Record, Resource,
+    access::Act,
+    field::{Field, Kind, RowField},
+    registry, value,
+};
 use crate::{Result, Scope};
 
 /// How the statements here call the resource's table.
@@ -17,23 +22,27 @@ pub(crate) const ROW: &str = "row_";
 
 /// All columns of a resource's table.
 pub(crate) fn select(resource: &Resource) -> SelectStatement {
+    select_only(resource, &resource.columns().collect::<Vec<_>>())
+}
+
+fn select_only(resource: &Resource, columns: &[&Field]) -> SelectStatement {
     let mut select = Query::select();
     select.from_as(Alias::new(resource.topic), Alias::new(ROW));
-    for field in resource.columns() {
+    for field in columns {
         select.expr_as(Resource::column(ROW, field.name), Alias::new(field.name));
     }
     select
 }
 
-fn decode(resource: &Resource, row: &QueryResult) -> Result<Record> {
-    let member = |field: &super::field::Field| Ok((field.name.to_owned(), value::json(&field.kind, row, field.name)?));
-    resource.columns().map(member).collect()
+fn decode(columns: &[&Field], row: &QueryResult) -> Result<Record> {
+    columns.iter().map(|field| Ok((field.name.to_owned(), value::json(&field.kind, row, field.name)?))).collect()
 }
 
 /// The records that the statement selects, with everything that hangs on them.
 pub(crate) async fn read(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource, select: &SelectStatement) -> Result<Vec<Record>> {
     let rows = conn.query_all(select).await?;
-    let mut records = rows.iter().map(|row| decode(resource, row)).collect::<Result<Vec<_>>>()?;
+    let columns: Vec<_> = resource.columns().collect();
+    let mut records = rows.iter().map(|row| decode(&columns, row)).collect::<Result<Vec<_>>>()?;
     attach(conn, scope, resource, &mut records).await?;
     Ok(records)
 }
@@ -88,7 +97,7 @@ async fn attach(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource,
         for row in conn.query_all(&parts).await? {
             let one = match &field.kind {
                 Kind::Rows(rows) => {
-                    let member = |field: &super::field::RowField| Ok((field.name.to_owned(), value::json(&field.kind, &row, field.name)?));
+                    let member = |field: &RowField| Ok((field.name.to_owned(), value::json(&field.kind, &row, field.name)?));
                     Value::Object(rows.fields.iter().map(member).collect::<Result<_>>()?)
                 }
                 Kind::References { .. } => json!(row.try_get::<Uuid>("", "value")?),
@@ -105,17 +114,28 @@ async fn attach(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource,
 
 /// The records with these ids that the caller may see, by id.
 pub(crate) async fn seen(conn: &impl ConnectionTrait, scope: &Scope, to: &Resource, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Record>> {
+    seen_only(conn, scope, to, ids, &to.columns().collect::<Vec<_>>()).await
+}
+
+/// [`seen`], with these columns alone, the id among them.
+async fn seen_only(
+    conn: &impl ConnectionTrait,
+    scope: &Scope,
+    to: &Resource,
+    ids: Vec<Uuid>,
+    columns: &[&Field],
+) -> Result<HashMap<Uuid, Record>> {
     if ids.is_empty() || scope.reach(to, Act::View).is_none() {
         return Ok(HashMap::new());
     }
-    let mut select = select(to);
+    let mut select = select_only(to, columns);
     select.and_where(scope.within(to, Act::View, ROW)?).and_where(Resource::column(ROW, "id").is_in(ids));
     let rows = conn.query_all(&select).await?;
     let masked = |mut record: Record| {
         scope.mask(to, &mut record);
         (id_of(&record), record)
     };
-    rows.iter().map(|row| decode(to, row).map(masked)).collect()
+    rows.iter().map(|row| decode(columns, row).map(masked)).collect()
 }
 
 /// The ids that a field holds.
@@ -143,11 +163,15 @@ pub(crate) async fn show(
     for (field, to) in &fields {
         wanted.entry(to.topic).or_default().extend(records.iter().flat_map(|record| held(record, field.name)));
     }
+    let asked = |field: &Field| field.relation.filter(|name| include.iter().any(|one| one == name));
     let mut found: HashMap<&'static str, HashMap<Uuid, Record>> = HashMap::new();
-    for (to, mut ids) in wanted {
+    for (topic, mut ids) in wanted {
         ids.sort_unstable();
         ids.dedup();
-        found.insert(to, seen(conn, scope, registry::named(to), ids).await?);
+        let to = registry::named(topic);
+        let whole = fields.iter().any(|(field, to)| to.topic == topic && asked(field).is_some());
+        let columns: Vec<_> = to.columns().filter(|field| whole || field.name == "id" || to.label.contains(&field.name)).collect();
+        found.insert(topic, seen_only(conn, scope, to, ids, &columns).await?);
     }
     for record in records {
         let mut labels = Record::new();
@@ -161,7 +185,7 @@ pub(crate) async fn show(
                 _ if !ids.is_empty() => _ = labels.insert(field.name.to_owned(), label(&ids[0])),
                 _ => {}
             }
-            if let Some(name) = field.relation.filter(|name| include.iter().any(|one| one == name)) {
+            if let Some(name) = asked(field) {
                 let mut seen = ids.iter().filter_map(|id| known.get(id).cloned()).map(Value::Object);
                 let whole = match field.kind {
                     Kind::References { .. } => seen.collect(),
