@@ -73,6 +73,8 @@ pub(crate) enum Tag {
     Conversations,
     /// What Meta calls.
     Webhooks,
+    /// Addresses of yours that are told what happens.
+    OutgoingWebhooks,
     /// Figures.
     Statistics,
     /// What is done in the background.

@@ -106,6 +106,10 @@ fn work(settings: &Settings, opened: &Opened, options: Options) -> anyhow::Resul
         store: opened.store.clone(),
         mailer,
         public_url: settings.public_url.clone(),
+        webhooks: workers::Webhooks {
+            client: egress::Client::new(egress::Options { allowed: settings.egress_allow.clone(), ..egress::Options::default() })?,
+            retry_speed: settings.webhook_retry_speed,
+        },
     };
     Ok(Runtime::start(opened.ledger.clone(), workers::handlers(context), opened.transport.clone(), options))
 }

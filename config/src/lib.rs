@@ -7,9 +7,14 @@
 mod secret_key;
 mod sources;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use ipnet::IpNet;
 pub use secret_key::SecretKey;
 use sources::Sources;
 
@@ -49,6 +54,11 @@ pub struct Settings {
     pub admin_password: Option<String>,
     /// The largest request body that is read, in bytes. `SOMO_MAX_BODY_BYTES`, 5 MiB.
     pub max_body_bytes: usize,
+    /// Networks that may be called though they are not public, when others enter addresses in them: webhooks of your own house.
+    /// `SOMO_EGRESS_ALLOW`, none: `10.1.0.0/16, 192.168.7.4`.
+    pub egress_allow: Vec<IpNet>,
+    /// How many times faster than usual a webhook that failed is tried again. `SOMO_WEBHOOK_RETRY_SPEED`, 1; for tests.
+    pub webhook_retry_speed: f64,
     /// What was set but is no setting, to be logged as a warning: `SOMO_BINDD`.
     pub unknown: Vec<String>,
 }
@@ -122,6 +132,8 @@ impl Settings {
             log: from.or("log", "info"),
             log_format: from.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?.unwrap_or(LogFormat::Text),
             max_body_bytes: from.parsed("max_body_bytes", "5242880", "a number of bytes such as 5242880")?,
+            egress_allow: networks(from)?,
+            webhook_retry_speed: from.parsed::<f64>("webhook_retry_speed", "1", "a number such as 1")?.clamp(0.01, 100_000.0),
             unknown: from.unknown(),
             bind,
             data_dir,
@@ -139,6 +151,17 @@ impl Settings {
     pub fn media_dir(&self) -> PathBuf {
         self.data_dir.join("media")
     }
+}
+
+/// The networks that may be called, with commas between them.
+fn networks(from: &Sources) -> anyhow::Result<Vec<IpNet>> {
+    let text = from.or("egress_allow", "");
+    let network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let networks: Option<Vec<IpNet>> = parts.map(network).collect();
+    networks.with_context(|| {
+        format!("{} must be networks with commas between them, such as 10.1.0.0/16, 192.168.7.4", from.name("egress_allow"))
+    })
 }
 
 fn without_slash(url: String) -> String {
@@ -173,6 +196,8 @@ impl fmt::Debug for Settings {
             admin_email,
             admin_password,
             max_body_bytes,
+            egress_allow,
+            webhook_retry_speed,
             unknown,
         } = self;
         f.debug_struct("Settings")
@@ -192,6 +217,8 @@ impl fmt::Debug for Settings {
             .field("admin_email", admin_email)
             .field("admin_password", &admin_password.as_ref().map(|_| "***"))
             .field("max_body_bytes", max_body_bytes)
+            .field("egress_allow", egress_allow)
+            .field("webhook_retry_speed", webhook_retry_speed)
             .field("unknown", unknown)
             .finish()
     }

@@ -10,7 +10,7 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "bind",
     "data_dir",
     "database_url",
@@ -27,6 +27,8 @@ const NAMES: [&str; 16] = [
     "admin_email",
     "admin_password",
     "max_body_bytes",
+    "egress_allow",
+    "webhook_retry_speed",
 ];
 
 /// What was set, by the file or over it by the environment.

@@ -33,6 +33,7 @@ pub mod seal;
 pub mod settings;
 mod tags;
 pub mod users;
+pub mod webhooks;
 pub mod whatsapp;
 
 pub use entities;

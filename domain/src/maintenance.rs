@@ -18,6 +18,8 @@ const SESSIONS: TimeDelta = TimeDelta::days(30);
 const TRASH: TimeDelta = TimeDelta::days(30);
 /// What somebody was told is kept for so long, read or not.
 const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
+/// What webhooks were told is kept for so long: longer than it may be tried again.
+const DELIVERIES: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -42,6 +44,8 @@ pub struct Purged {
     pub sessions: u64,
     /// Notifications.
     pub notifications: u64,
+    /// What webhooks were told.
+    pub deliveries: u64,
     /// Records in the trash.
     pub records: u64,
 }
@@ -68,6 +72,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
         keys: delete(ledger, "idempotency_keys", "tenant_id, actor_id, key", "created_at", now - KEYS).await?,
         sessions: delete(ledger, "sessions", "id", "expires_at", now - SESSIONS).await?,
         notifications: delete(ledger, "notifications", "id", "created_at", now - NOTIFICATIONS).await?,
+        deliveries: delete(ledger, "webhook_deliveries", "id", "created_at", now - DELIVERIES).await?,
         records: trash::empty(ledger, now - TRASH).await?,
     })
 }

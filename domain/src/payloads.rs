@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
+use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId, WebhookDeliveryId};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -78,6 +78,12 @@ payloads! {
         /// For which time: one that has moved meanwhile has a job of its own.
         at: DateTime<Utc>,
     };
+
+    /// Tells a webhook what happened: one try. The pauses between them are the webhook's own.
+    DeliverWebhook = "webhooks.deliver", WEBHOOKS {
+        /// Which.
+        delivery_id: WebhookDeliveryId,
+    } with { TIMEOUT: Duration = Duration::from_secs(30), MAX_ATTEMPTS: i16 = 12, };
 
     /// Rolls up the hours and days that messages were written in since a time.
     RollUpStatistics = "statistics.roll_up", STATISTICS {
@@ -155,6 +161,7 @@ mod tests {
         assert_eq!(json!(RollUpStatistics { hours: 2 }), json!({ "hours": 2 }));
         assert_eq!(json!(CheckDevices {}), json!({}));
         assert_eq!(json!(DeleteFile { attachment_id: AttachmentId(id) }), json!({ "attachment_id": nil }));
+        assert_eq!(json!(DeliverWebhook { delivery_id: WebhookDeliveryId(id) }), json!({ "delivery_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
         assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));

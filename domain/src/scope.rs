@@ -114,6 +114,8 @@ pub(crate) const OTHERS: &[&str] = &[
     "queues:write",
     "audit:read",
     "settings:write",
+    "webhooks:read",
+    "webhooks:write",
 ];
 
 fn role_grants(role: Role, ability: &str) -> bool {

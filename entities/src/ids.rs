@@ -64,4 +64,10 @@ ids! {
     NotificationId
     /// An attachment's id.
     AttachmentId
+    /// A webhook's id.
+    WebhookId
+    /// The id of what a webhook is told.
+    WebhookDeliveryId
+    /// The id of one try to deliver it.
+    WebhookAttemptId
 }

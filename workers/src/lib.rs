@@ -8,6 +8,7 @@
 mod channels;
 mod check_devices;
 mod delete_file;
+mod deliver_webhook;
 mod fetch_media;
 mod ingest_webhook;
 mod mark_read;
@@ -43,6 +44,17 @@ pub struct Context {
     pub mailer: Option<mail::Mailer>,
     /// Where people find the panel, without a slash at the end.
     pub public_url: String,
+    /// Tells webhooks what happens.
+    pub webhooks: Webhooks,
+}
+
+/// How webhooks are told what happens.
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Calls them.
+    pub client: egress::Client,
+    /// How many times faster than usual what failed is tried again.
+    pub retry_speed: f64,
 }
 
 /// Every job of SOMO with its handler.
@@ -59,6 +71,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(roll_up_statistics::run)
         .on(check_devices::run)
         .on(delete_file::run)
+        .on(deliver_webhook::run)
         .on(purge::run)
         .on(rebuild_search::run)
 }

@@ -16,6 +16,7 @@ mod search;
 mod settings;
 mod statistics;
 mod webhook;
+mod webhooks;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -48,6 +49,7 @@ type All = (
     notifications::Notifications,
     search::Search,
     Planning,
+    webhooks::Webhooks,
     Resources,
 );
 
@@ -73,6 +75,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             settings::Settings { ledger: ledger.clone() },
             schedules::Schedules { ledger: ledger.clone() },
         ),
+        webhooks::Webhooks { ledger: ledger.clone(), sealer: sealer.clone() },
         Resources { ledger: ledger.clone(), store: store.clone() },
     )
 }

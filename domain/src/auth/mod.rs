@@ -153,8 +153,13 @@ async fn account(db: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: Use
 /// # Errors
 /// The database's.
 pub async fn scope_of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Scope>> {
-    let Some(Account { role, .. }) = account(&db.read, tenant, user).await? else { return Ok(None) };
-    let grants = Arc::new(Grants::of(&db.read, tenant, user).await?);
+    scope_on(&db.read, tenant, user).await
+}
+
+/// [`scope_of`], as a transaction sees it.
+pub(crate) async fn scope_on(conn: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: UserId) -> Result<Option<Scope>> {
+    let Some(Account { role, .. }) = account(conn, tenant, user).await? else { return Ok(None) };
+    let grants = Arc::new(Grants::of(conn, tenant, user).await?);
     Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
 }
 

@@ -22,3 +22,4 @@ mod sending;
 mod settings;
 mod sign_in;
 mod webhook;
+mod webhooks;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{collaboration::TOPICS, entities::Role, payloads::SendMessage, resource::registry};
+use domain::{collaboration::TOPICS, entities::Role, payloads::{DeliverWebhook, SendMessage}, resource::registry};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -75,6 +75,8 @@ fn body(operation: &Operation, known: &BTreeMap<String, String>) -> Option<Value
         "whatsapp_messages_send" => {
             json!({ "device_id": known["/api/whatsapp/devices"], "to": "5511987654321", "type": "text", "text": { "body": "Oi" } })
         }
+        "webhooks_create" => json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["contacts.*"] }),
+        "webhooks_replay" => json!({ "since": "2026-12-01T12:00:00Z" }),
         "deals_move" => json!({ "stage_id": known["/api/stages"] }),
         _ => json!({}),
     })
@@ -95,6 +97,9 @@ fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
     }
     if path.contains("{attachment_id}") {
         path = path.replace("{attachment_id}", &id(&format!("{base}/attachments")));
+    }
+    if path.contains("{delivery_id}") {
+        path = path.replace("{delivery_id}", &id("/api/webhooks/deliveries"));
     }
     if path.contains("{user_id}") {
         path = path.replace("{user_id}", &id("/api/users"));
@@ -170,6 +175,12 @@ on_both_databases! {
         let schedules = app.get(&ana, "/api/schedules").await.is(200);
         known.insert("/api/schedules".into(), schedules.json["data"][0]["id"].as_str().unwrap().into());
         known.insert("/api/jobs".into(), app.claim::<SendMessage>().await.id.to_string());
+
+        let hook = json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["stages.*"] });
+        let hook = app.post(&ana, "/api/webhooks", hook).await.is(201);
+        known.insert("/api/webhooks/deliveries".into(), app.ask(&ana, &format!("/api/webhooks/{}/test", hook.id())).await.is(202).id());
+        known.insert("/api/webhooks".into(), hook.id());
+        app.claim::<DeliverWebhook>().await;
 
         let document = api::document();
         let mut leaks = Vec::new();
