@@ -20,6 +20,8 @@ const TRASH: TimeDelta = TimeDelta::days(30);
 const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
 /// What webhooks were told is kept for so long: longer than it may be tried again.
 const DELIVERIES: TimeDelta = TimeDelta::days(30);
+/// What was done to many records at once is told of for so long.
+const BULK: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -58,6 +60,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     let now = Utc::now();
     delete(ledger, "job_workers", "name", "seen_at", now - SILENT).await?;
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
+    delete(ledger, "bulk_runs", "id", "created_at", now - BULK).await?;
     let mut jobs = 0;
     for _ in 0..ROUNDS {
         let gone = ledger.trim(JOBS, BATCH).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId, WebhookDeliveryId};
+use entities::{AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId, WebhookDeliveryId};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -103,6 +103,12 @@ payloads! {
     /// Deletes what is over: finished jobs, ingested deliveries, old keys.
     Purge = "maintenance.purge", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
 
+    /// Does to many records what somebody asked for.
+    RunBulk = "records.bulk", IMPORTS {
+        /// What, and to which.
+        bulk_run_id: BulkRunId,
+    } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
+
     /// Takes records into the text index, from a place on. The migration that makes the index enqueues it.
     RebuildSearch = "search.rebuild", MAINTENANCE {
         /// In which resource to go on; from the beginning, if none is named.
@@ -163,6 +169,7 @@ mod tests {
         assert_eq!(json!(DeleteFile { attachment_id: AttachmentId(id) }), json!({ "attachment_id": nil }));
         assert_eq!(json!(DeliverWebhook { delivery_id: WebhookDeliveryId(id) }), json!({ "delivery_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
+        assert_eq!(json!(RunBulk { bulk_run_id: BulkRunId(id) }), json!({ "bulk_run_id": nil }));
         assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };

@@ -70,4 +70,6 @@ ids! {
     WebhookDeliveryId
     /// The id of one try to deliver it.
     WebhookAttemptId
+    /// The id of a run over many records.
+    BulkRunId
 }

@@ -8,6 +8,8 @@ mod enums;
 mod ids;
 
 pub mod attachment;
+pub mod bulk_fault;
+pub mod bulk_run;
 pub mod calendar_feed;
 pub mod comment;
 pub mod comment_mention;

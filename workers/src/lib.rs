@@ -17,6 +17,7 @@ mod purge;
 mod rebuild_search;
 mod remind_activity;
 mod roll_up_statistics;
+mod run_bulk;
 mod send_mail;
 mod send_message;
 mod sync_contact;
@@ -74,6 +75,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(deliver_webhook::run)
         .on(purge::run)
         .on(rebuild_search::run)
+        .on(run_bulk::run)
 }
 
 /// The job, acting in its tenant.

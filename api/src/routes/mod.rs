@@ -3,6 +3,7 @@
 mod activities;
 mod audit;
 mod auth;
+mod bulk;
 mod conversations;
 mod deals;
 mod devices;
@@ -31,12 +32,15 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
+/// What happened, and what is done to many records at once.
+type Records = (audit::Audit, bulk::BulkRuns);
+
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
 type All = (
     auth::Auth,
-    audit::Audit,
+    Records,
     health::Health,
     devices::Devices,
     messages::Messages,
@@ -58,7 +62,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
     let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
     (
         auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
-        audit::Audit { ledger: ledger.clone() },
+        (audit::Audit { ledger: ledger.clone() }, bulk::BulkRuns { ledger: ledger.clone() }),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
         messages::Messages { ledger: ledger.clone() },

@@ -272,7 +272,8 @@ fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-async fn count(db: &Db, select: &SelectStatement) -> Result<u64> {
+/// How many rows a statement selects.
+pub(crate) async fn count(db: &Db, select: &SelectStatement) -> Result<u64> {
     let counted = sea_orm::sea_query::Query::select()
         .expr_as(Func::count(Expr::cust("*")), "n")
         .from_subquery(select.clone().clear_selects().expr(Expr::cust("1")).to_owned(), "counted")

@@ -15,7 +15,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 12] = [
+const FOR_ALL: [&str; 14] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -25,6 +25,9 @@ const FOR_ALL: [&str; 12] = [
     "notifications_read",
     "notifications_read_all",
     "settings_get",
+    // Everybody has only their own; `resources::bulk` tells of it.
+    "bulk_get",
+    "bulk_errors",
     // Whoever sees activities; `api::calendar` tells of it.
     "calendar_feed_get",
     "calendar_feed_create",
@@ -171,6 +174,7 @@ on_both_databases! {
         known.insert("/api/whatsapp/media".into(), message.id());
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         domain::schedules::seed(&app.ledger).await.unwrap();
         let schedules = app.get(&ana, "/api/schedules").await.is(200);
         known.insert("/api/schedules".into(), schedules.json["data"][0]["id"].as_str().unwrap().into());
