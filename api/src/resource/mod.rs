@@ -1,6 +1,6 @@
-//! The operations of all resources: [`crud`], [`bulk`], [`collaboration`] and [`attachments`] have each once, for a resource that has no
-//! name; here every resource gets its own, with its own schemas, paths, operation ids and sentences. An operation that a resource
-//! has no use for is not there.
+//! The operations of all resources: [`crud`], [`bulk`], [`collaboration`] and [`attachments`] have each once, for a resource that
+//! has no name; here every resource gets its own, with its own schemas, paths, operation ids and sentences. An operation that a
+//! resource has no use for is not there.
 
 mod answers;
 mod attachments;
