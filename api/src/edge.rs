@@ -10,6 +10,7 @@ use std::{
 use domain::{
     collaboration::attachments,
     idempotency::{self, Begun},
+    seal::Sealer,
 };
 use futures::FutureExt;
 use jobs::Ledger;
@@ -46,6 +47,7 @@ const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
 /// Wraps the app.
 pub(crate) struct Edge {
     pub(crate) ledger: Ledger,
+    pub(crate) sealer: Sealer,
     pub(crate) guard: Arc<Guard>,
     pub(crate) operations: Arc<Operations>,
     pub(crate) max_body: usize,
@@ -57,11 +59,12 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, guard, operations, max_body, uploads } = self;
+        let Self { ledger, sealer, guard, operations, max_body, uploads } = self;
         Edged {
             inner,
             edge: Edge {
                 ledger: ledger.clone(),
+                sealer: sealer.clone(),
                 guard: guard.clone(),
                 operations: operations.clone(),
                 max_body: *max_body,
@@ -218,36 +221,37 @@ impl<E: Endpoint> Edged<E> {
         let tenant = principal.tenant;
         let what = format!("{} {}\n", request.method(), request.uri());
         let fingerprint = hex::encode(Sha256::new().chain_update(what).chain_update(&body).finalize());
-        let claim = match idempotency::begin(&self.edge.ledger, tenant, actor, key, &fingerprint).await.map_err(Failure)? {
-            Begun::Fresh(claim) => claim,
-            Begun::Replay { status, body } => {
-                let planned = || self.edge.operations.find(request.method(), request.uri().path()).map(|operation| operation.success);
-                // Without a status, whoever did the work died between its commit and the answer.
-                let status = status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(planned).unwrap_or(StatusCode::OK);
-                let mut response = match body {
-                    serde_json::Value::Null => Response::builder().status(status).finish(),
-                    body => poem::web::Json(body).with_status(status).into_response(),
-                };
-                response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-                return Ok(response);
-            }
-            Begun::InFlight => {
-                let draft = Draft::new(
-                    StatusCode::CONFLICT,
-                    "request_in_flight",
-                    "a request with this Idempotency-Key is under way; ask again in a moment",
-                );
-                return Ok(self.refuse(&request, Draft { retry_after: Some(1), ..draft }));
-            }
-            Begun::Mismatch => {
-                let draft = Draft::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "idempotency_key_reused",
-                    "this Idempotency-Key was used for another request",
-                );
-                return Ok(self.refuse(&request, draft));
-            }
-        };
+        let claim =
+            match idempotency::begin(&self.edge.ledger, &self.edge.sealer, tenant, actor, key, &fingerprint).await.map_err(Failure)? {
+                Begun::Fresh(claim) => claim,
+                Begun::Replay { status, body } => {
+                    let planned = || self.edge.operations.find(request.method(), request.uri().path()).map(|operation| operation.success);
+                    // Without a status, whoever did the work died between its commit and the answer.
+                    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(planned).unwrap_or(StatusCode::OK);
+                    let mut response = match body {
+                        serde_json::Value::Null => Response::builder().status(status).finish(),
+                        body => poem::web::Json(body).with_status(status).into_response(),
+                    };
+                    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+                    return Ok(response);
+                }
+                Begun::InFlight => {
+                    let draft = Draft::new(
+                        StatusCode::CONFLICT,
+                        "request_in_flight",
+                        "a request with this Idempotency-Key is under way; ask again in a moment",
+                    );
+                    return Ok(self.refuse(&request, Draft { retry_after: Some(1), ..draft }));
+                }
+                Begun::Mismatch => {
+                    let draft = Draft::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "idempotency_key_reused",
+                        "this Idempotency-Key was used for another request",
+                    );
+                    return Ok(self.refuse(&request, draft));
+                }
+            };
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(claim.clone());
         let id = request_id(&request);
@@ -258,7 +262,7 @@ impl<E: Endpoint> Edged<E> {
         let bytes = body.into_bytes().await.unwrap_or_default();
         let shown = serde_json::from_slice(&bytes).ok();
         // If this fails, the answer that the work kept in its own transaction stands in.
-        if let Err(error) = idempotency::end(&self.edge.ledger, tenant, &claim, status.as_u16(), shown).await {
+        if let Err(error) = idempotency::end(&self.edge.ledger, &self.edge.sealer, tenant, &claim, status.as_u16(), shown).await {
             tracing::warn!(error = %error, "an idempotency key could not be ended; it runs out by itself");
         }
         Ok(Response::from_parts(parts, Body::from_bytes(bytes)))
@@ -329,6 +333,7 @@ mod tests {
         let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
         let edge = Edge {
             ledger: ledger.clone(),
+            sealer: Sealer::new(&[7; 32]),
             guard: Arc::new(Guard::new(ledger, &[7; 32])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
             max_body: 100,

@@ -130,7 +130,8 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let service = service!(routes::all(&parts, &guard));
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let uploads = places::Places::new(edge::UPLOADS);
-    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
+    let edge =
+        edge::Edge { ledger: parts.ledger, sealer: parts.sealer, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
     Ok(published::routes(document, docs)
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::{collaboration::TOPICS, entities::Role, payloads::{DeliverWebhook, SendMessage}, resource::registry};
+use domain::{
+    collaboration::TOPICS,
+    entities::Role,
+    payloads::{DeliverWebhook, SendMessage},
+    resource::registry,
+};
 use reqwest::{
     Method,
     multipart::{Form, Part},
