@@ -23,6 +23,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
+    browsers::Browsers,
     guard::{Guard, bearer},
     operations::Operations,
     places::Places,
@@ -48,6 +49,7 @@ pub(crate) struct Edge {
     pub(crate) ledger: Ledger,
     pub(crate) guard: Arc<Guard>,
     pub(crate) operations: Arc<Operations>,
+    pub(crate) browsers: Browsers,
     pub(crate) max_body: usize,
     /// Room for files that come at once.
     pub(crate) uploads: Places,
@@ -57,13 +59,14 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, guard, operations, max_body, uploads } = self;
+        let Self { ledger, guard, operations, browsers, max_body, uploads } = self;
         Edged {
             inner,
             edge: Edge {
                 ledger: ledger.clone(),
                 guard: guard.clone(),
                 operations: operations.clone(),
+                browsers: browsers.clone(),
                 max_body: *max_body,
                 uploads: uploads.clone(),
             },
@@ -84,6 +87,7 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let began = Instant::now();
         let id = request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
+        let reader = self.edge.browsers.reader(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let span = tracing::info_span!("request", id, %method, path = shown(&path));
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().instrument(span.clone()).await;
@@ -113,14 +117,20 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        self.edge.browsers.complete(reader, headers);
         Ok(response)
     }
 }
 
 impl<E: Endpoint> Edged<E> {
     async fn answer(&self, mut request: Request) -> Result<Response> {
+        if let Some(answer) = self.edge.browsers.preflight(&request) {
+            return Ok(answer);
+        }
+        if request.uri().path().starts_with("/api/auth/") && *request.method() == Method::POST && self.edge.browsers.foreign(&request) {
+            let detail = "another site made your browser ask; SOMO_CORS_ORIGINS names those that may";
+            return Ok(self.refuse(&request, Draft::new(StatusCode::FORBIDDEN, "cross_site", detail)));
+        }
         // Neither database keeps a NUL in a text.
         if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
@@ -329,8 +339,9 @@ mod tests {
         let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
         let edge = Edge {
             ledger: ledger.clone(),
-            guard: Arc::new(Guard::new(ledger, &[7; 32])),
+            guard: Arc::new(Guard::new(ledger, &[7; 32], &[])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
+            browsers: Browsers::new("http://127.0.0.1:8080", &[]),
             max_body: 100,
             uploads: Places::new(1),
         };

@@ -29,8 +29,14 @@ pub struct Settings {
     /// Seals the secrets in the database and signs access tokens. `SOMO_SECRET_KEY`: 32 bytes in base64; with SQLite, made in
     /// the data folder when unset.
     pub secret_key: SecretKey,
+    /// Keys that were the secret key, or will be: what they sealed can be read, and access tokens that they signed are good until
+    /// they expire. `SOMO_SECRET_KEYS_OLD`, separated by commas; none.
+    pub secret_keys_old: Vec<SecretKey>,
     /// How browsers and WhatsApp reach the API, without a slash at the end. `SOMO_PUBLIC_URL`, http:// and the bind address.
     pub public_url: String,
+    /// Other sites whose pages may read what the API answers, such as `https://panel.example.com`. `SOMO_CORS_ORIGINS`, separated
+    /// by commas; none.
+    pub cors_origins: Vec<String>,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -113,6 +119,8 @@ impl Settings {
         let http = ["http://", "https://"];
         Ok(Self {
             secret_key: SecretKey::find(from, &data_dir, &database_url)?,
+            secret_keys_old: SecretKey::old(from)?,
+            cors_origins: origins(from)?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
             whatsapp_graph_url: from
@@ -141,6 +149,19 @@ impl Settings {
     }
 }
 
+/// Sites as browsers name them: no path, and letters in lower case.
+fn origins(from: &Sources) -> anyhow::Result<Vec<String>> {
+    let read = |text: String| {
+        let origin = without_slash(text.to_lowercase());
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '*', '?', '#', '@', ' ']) {
+            bail!("{} must be sites such as https://panel.example.com, separated by commas", from.name("cors_origins"))
+        }
+        Ok(origin)
+    };
+    from.list("cors_origins").into_iter().map(read).collect()
+}
+
 fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
@@ -163,7 +184,9 @@ impl fmt::Debug for Settings {
             redis_url,
             queue_transport,
             secret_key,
+            secret_keys_old,
             public_url,
+            cors_origins,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -182,7 +205,9 @@ impl fmt::Debug for Settings {
             .field("redis_url", &redis_url.as_deref().map(without_password))
             .field("queue_transport", queue_transport)
             .field("secret_key", secret_key)
+            .field("secret_keys_old", secret_keys_old)
             .field("public_url", &without_password(public_url))
+            .field("cors_origins", cors_origins)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))

@@ -35,6 +35,7 @@ const HISTORY: &[Step] = &[
     step!("0009_collaboration"),
     step!("0010_calendar"),
     step!("0011_custom_fields"),
+    step!("0014_sessions"),
 ];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.

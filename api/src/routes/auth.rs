@@ -2,7 +2,11 @@ use std::sync::Arc;
 
 use domain::{
     Error,
-    auth::{self, Origin, SignedIn},
+    auth::{
+        self, Origin,
+        sessions::{self, Session, SignedIn},
+    },
+    entities::SessionId,
 };
 use jobs::Ledger;
 use poem::{
@@ -10,7 +14,7 @@ use poem::{
     http::header,
     web::cookie::{Cookie, CookieJar, SameSite},
 };
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
     Guard, Tag,
@@ -59,6 +63,20 @@ enum LoggedOut {
     Done,
 }
 
+/// Where somebody is signed in.
+#[derive(Object)]
+struct Sessions {
+    /// The one seen last first.
+    data: Vec<Session>,
+}
+
+#[derive(ApiResponse)]
+enum Ended {
+    /// Signed out there.
+    #[oai(status = 204)]
+    Done,
+}
+
 #[OpenApi(tag = "Tag::Auth")]
 impl Auth {
     /// Sign in.
@@ -69,10 +87,11 @@ impl Auth {
         self.access(cookies, &signed_in)
     }
 
-    /// Renew the access token with the refresh cookie, which is renewed, too.
+    /// Renew the access token with the refresh cookie, which is renewed, too. Each is good once: sent again within ten seconds it
+    /// gets the same answer, later it ends the session, since somebody has a copy of it.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "auth_refresh")]
     async fn refresh(&self, cookies: &CookieJar) -> Answer<Json<Access>> {
-        let signed_in = auth::refresh(&self.ledger, &refresh_token(cookies)?).await?;
+        let signed_in = sessions::refresh(&self.ledger, &refresh_token(cookies)?).await?;
         self.access(cookies, &signed_in)
     }
 
@@ -80,13 +99,41 @@ impl Auth {
     #[oai(path = "/auth/logout", method = "post", operation_id = "auth_logout")]
     async fn logout(&self, cookies: &CookieJar) -> Answer<LoggedOut> {
         if let Ok(token) = refresh_token(cookies) {
-            auth::logout(&self.ledger, &token).await?;
+            sessions::logout(&self.ledger, &token).await?;
             self.guard.forget();
         }
         let mut over = self.cookie(String::new());
         over.set_max_age(std::time::Duration::ZERO);
         cookies.add(over);
         Ok(LoggedOut::Done)
+    }
+
+    /// Where you are signed in.
+    #[oai(path = "/auth/sessions", method = "get", operation_id = "sessions_list")]
+    async fn sessions(&self, caller: Caller) -> Answer<Json<Sessions>> {
+        let data = sessions::list(self.ledger.db(), &caller.scope(), caller.0.principal.session).await?;
+        Ok(Json(Sessions { data }))
+    }
+
+    /// Sign out in one place. Its access token ends within five seconds.
+    #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "sessions_end")]
+    async fn end(
+        &self,
+        caller: Caller,
+        /// Which session.
+        id: Path<SessionId>,
+    ) -> Answer<Ended> {
+        sessions::end(&self.ledger, &caller.scope(), id.0).await?;
+        self.guard.forget();
+        Ok(Ended::Done)
+    }
+
+    /// Sign out everywhere else. The access tokens of those places end within five seconds.
+    #[oai(path = "/auth/sessions", method = "delete", operation_id = "sessions_end_others")]
+    async fn end_others(&self, caller: Caller) -> Answer<Ended> {
+        sessions::end_others(&self.ledger, &caller.scope(), caller.0.principal.session).await?;
+        self.guard.forget();
+        Ok(Ended::Done)
     }
 
     /// Who is signed in, and what they may do.

@@ -3,28 +3,25 @@
 //! Access tokens (JWT) are made and read in `api`; here is what stands behind them in SQL.
 
 pub mod passwords;
+pub mod sessions;
 pub mod tokens;
 
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use db::Db;
-use entities::{Role, SessionId, TenantId, UserId, session, user};
+use entities::{Role, TenantId, UserId, session, user};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr};
-use serde_json::json;
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 
 use crate::{
     Error, Result, Scope,
-    engine::{Event, Write},
+    engine::Write,
     payloads::{Notice, SendMail},
     resource::access::Grants,
     scope::Actor,
 };
-use tokens::{fingerprint, secret};
-
-/// How long somebody stays signed in without coming back.
-const SESSION: TimeDelta = TimeDelta::days(30);
+use sessions::SignedIn;
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default)]
@@ -33,19 +30,6 @@ pub struct Origin {
     pub address: Option<String>,
     /// The program.
     pub user_agent: Option<String>,
-}
-
-/// Somebody who signed in.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    /// Their session.
-    pub session: SessionId,
-    /// Who.
-    pub user: UserId,
-    /// Of which tenant.
-    pub tenant: TenantId,
-    /// The refresh token, to be shown once.
-    pub refresh_token: String,
 }
 
 const WRONG: Error = Error::Unauthorized { code: "invalid_credentials", message: "the e-mail or the password is wrong" };
@@ -71,64 +55,13 @@ pub async fn login(ledger: &Ledger, email: &str, password: &str, origin: Origin)
 
     let scope = Scope { role: user.role, ..Scope::system(user.tenant_id, Actor::User(user.id)) };
     let write = Write::begin(ledger, &scope).await?;
-    let refresh_token = secret("somo_rt_");
-    let session = session::ActiveModel {
-        id: Set(SessionId::new()),
-        tenant_id: Set(user.tenant_id),
-        user_id: Set(user.id),
-        refresh_hash: Set(fingerprint(&refresh_token)),
-        user_agent: Set(origin.user_agent.clone()),
-        address: Set(origin.address.clone()),
-        expires_at: Set(Utc::now() + SESSION),
-        revoked_at: Set(None),
-        created_at: Set(Utc::now()),
-    };
-    let session = session::Entity::insert(session).exec_with_returning(&**write).await?.id;
-    write.record(Event { topic: "sessions", subject_id: session.0, action: "created", data: json!({}) }).await?;
+    let signed_in = sessions::begin(&write, user.id, origin.clone()).await?;
     if !known {
         let notice = Notice::Login { at: Utc::now(), address: origin.address, user_agent: origin.user_agent };
         write.enqueue(NewJob::new(user.tenant_id.0, &SendMail { user_id: user.id, notice })).await?;
     }
     write.commit(()).await?;
-    Ok(SignedIn { session, user: user.id, tenant: user.tenant_id, refresh_token })
-}
-
-/// A new refresh token for a valid one, which is used up.
-///
-/// # Errors
-/// [`Error::Unauthorized`] for one that is unknown, used up, expired or revoked; the database's.
-pub async fn refresh(ledger: &Ledger, refresh_token: &str) -> Result<SignedIn> {
-    const INVALID: Error = Error::Unauthorized { code: "invalid_refresh_token", message: "sign in again" };
-    let tx = ledger.begin().await?;
-    let next = secret("somo_rt_");
-    let valid = session::Column::RefreshHash
-        .eq(fingerprint(refresh_token))
-        .and(session::Column::RevokedAt.is_null())
-        .and(session::Column::ExpiresAt.gt(Utc::now()));
-    let rotated = session::Entity::update_many()
-        .col_expr(session::Column::RefreshHash, Expr::value(fingerprint(&next)))
-        .col_expr(session::Column::ExpiresAt, Expr::value(Utc::now() + SESSION))
-        .filter(valid)
-        .exec_with_returning(&*tx)
-        .await?;
-    let Some(session) = rotated.into_iter().next() else { return Err(INVALID) };
-    if account(&*tx, session.tenant_id, session.user_id).await?.is_none() {
-        return Err(INVALID);
-    }
-    tx.commit().await?;
-    Ok(SignedIn { session: session.id, user: session.user_id, tenant: session.tenant_id, refresh_token: next })
-}
-
-/// Ends the session of a refresh token. An unknown one is no error: the caller wants to be out.
-///
-/// # Errors
-/// The database's.
-pub async fn logout(ledger: &Ledger, refresh_token: &str) -> Result<()> {
-    let tx = ledger.begin().await?;
-    let own = session::Column::RefreshHash.eq(fingerprint(refresh_token)).and(session::Column::RevokedAt.is_null());
-    session::Entity::update_many().col_expr(session::Column::RevokedAt, Expr::value(Utc::now())).filter(own).exec(&*tx).await?;
-    tx.commit().await?;
-    Ok(())
+    Ok(signed_in)
 }
 
 /// What a request's scope is made of.
@@ -148,6 +81,12 @@ async fn account(db: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: Use
     Ok(found.map(|row| Account { user: row.id, tenant: row.tenant_id, role: row.role }))
 }
 
+/// Whose account it is that the caller looks after, if they may: everybody signed in, and a token with the ability.
+fn own(scope: &Scope, ability: &'static str) -> Result<UserId> {
+    scope.require(ability)?;
+    scope.user().ok_or(Error::NotFound("user"))
+}
+
 /// What a user may see and do by themselves, for what is done on their behalf; `None` for one who may not sign in.
 ///
 /// # Errors
@@ -156,21 +95,4 @@ pub async fn scope_of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<
     let Some(Account { role, .. }) = account(&db.read, tenant, user).await? else { return Ok(None) };
     let grants = Arc::new(Grants::of(&db.read, tenant, user).await?);
     Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
-}
-
-/// The account behind a session that is still valid.
-///
-/// # Errors
-/// The database's.
-pub async fn session_account(db: &Db, tenant: TenantId, session: SessionId, user: UserId) -> Result<Option<Account>> {
-    let valid = session::Column::TenantId
-        .eq(tenant)
-        .and(session::Column::Id.eq(session))
-        .and(session::Column::UserId.eq(user))
-        .and(session::Column::RevokedAt.is_null())
-        .and(session::Column::ExpiresAt.gt(Utc::now()));
-    if session::Entity::find().filter(valid).one(&db.read).await?.is_none() {
-        return Ok(None);
-    }
-    account(&db.read, tenant, user).await
 }

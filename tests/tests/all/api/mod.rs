@@ -19,6 +19,7 @@ mod problems;
 mod saved_views;
 mod schedules;
 mod sending;
+mod sessions;
 mod settings;
 mod sign_in;
 mod webhook;

@@ -15,7 +15,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 12] = [
+const FOR_ALL: [&str; 15] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -29,6 +29,10 @@ const FOR_ALL: [&str; 12] = [
     "calendar_feed_get",
     "calendar_feed_create",
     "calendar_feed_delete",
+    // One's own; `api::sessions` tells of them.
+    "sessions_list",
+    "sessions_end",
+    "sessions_end_others",
 ];
 /// Whoever sees the record may do these.
 const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
@@ -166,6 +170,7 @@ on_both_databases! {
         known.insert("/api/whatsapp/media".into(), message.id());
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/auth/sessions".into(), uuid::Uuid::now_v7().to_string());
         domain::schedules::seed(&app.ledger).await.unwrap();
         let schedules = app.get(&ana, "/api/schedules").await.is(200);
         known.insert("/api/schedules".into(), schedules.json["data"][0]["id"].as_str().unwrap().into());
