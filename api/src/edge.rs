@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     browsers::Browsers,
+    document::confidential,
     guard::{Guard, bearer},
     operations::Operations,
     places::Places,
@@ -180,7 +181,8 @@ impl<E: Endpoint> Edged<E> {
             }
             _ => None,
         };
-        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| *request.method() == Method::POST).cloned();
+        let repeatable = *request.method() == Method::POST && !confidential(request.uri().path());
+        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| repeatable).cloned();
         match (key, bearer(&request).map(str::to_owned)) {
             (Some(key), Some(token)) => self.once(request, &key, &token, body.unwrap_or_default()).await,
             _ => self.checked(request, body).await,

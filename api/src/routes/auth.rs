@@ -3,10 +3,11 @@ use std::sync::Arc;
 use domain::{
     Error,
     auth::{
-        self, Origin,
+        self, Credentials, Origin,
         sessions::{self, Session, SignedIn},
     },
     entities::SessionId,
+    seal::Sealer,
 };
 use jobs::Ledger;
 use poem::{
@@ -28,6 +29,7 @@ const REFRESH: &str = "somo_refresh";
 
 pub(crate) struct Auth {
     pub(crate) ledger: Ledger,
+    pub(crate) sealer: Sealer,
     pub(crate) guard: Arc<Guard>,
     /// Whether people come by https.
     pub(crate) secure: bool,
@@ -43,6 +45,9 @@ struct Login {
     /// The password.
     #[oai(validator(min_length = 1, max_length = 256))]
     password: String,
+    /// The code of the authenticator, or a recovery code: wanted of who has set one up, who gets a 401 `totp_required` without.
+    #[oai(validator(max_length = 64))]
+    totp: Option<String>,
 }
 
 /// Somebody is signed in. The cookie `somo_refresh` renews the token at `/api/auth/refresh`.
@@ -82,8 +87,9 @@ impl Auth {
     /// Sign in.
     #[oai(path = "/auth/login", method = "post", operation_id = "auth_login")]
     async fn login(&self, request: &Request, cookies: &CookieJar, body: Json<Login>) -> Answer<Json<Access>> {
-        let Login { email, password } = body.0;
-        let signed_in = auth::login(&self.ledger, &email, &password, origin(request)).await?;
+        let Login { email, password, totp } = &body.0;
+        let who = Credentials { email, password, totp: totp.as_deref() };
+        let signed_in = auth::login(&self.ledger, &self.sealer, who, origin(request)).await?;
         self.access(cookies, &signed_in)
     }
 

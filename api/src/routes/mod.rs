@@ -13,6 +13,7 @@ mod messages;
 mod notifications;
 mod schedules;
 mod search;
+mod second_factor;
 mod settings;
 mod statistics;
 mod webhook;
@@ -33,8 +34,11 @@ pub(crate) use conversations::PageInfo;
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
+/// Signing in.
+type SigningIn = (auth::Auth, second_factor::SecondFactors);
+
 type All = (
-    auth::Auth,
+    SigningIn,
     audit::Audit,
     health::Health,
     devices::Devices,
@@ -55,7 +59,15 @@ type All = (
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
     let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
     (
-        auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
+        (
+            auth::Auth {
+                ledger: ledger.clone(),
+                sealer: sealer.clone(),
+                guard: guard.clone(),
+                secure: public_url.starts_with("https://"),
+            },
+            second_factor::SecondFactors { ledger: ledger.clone(), sealer: sealer.clone() },
+        ),
         audit::Audit { ledger: ledger.clone() },
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },

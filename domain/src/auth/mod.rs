@@ -1,10 +1,12 @@
-//! Signing in: passwords, sessions with rotating refresh tokens, personal access tokens.
+//! Signing in: passwords, second factors, sessions with rotating refresh tokens, personal access tokens.
 //!
 //! Access tokens (JWT) are made and read in `api`; here is what stands behind them in SQL.
 
 pub mod passwords;
+pub mod second_factor;
 pub mod sessions;
 pub mod tokens;
+pub mod totp;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use crate::{
     payloads::{Notice, SendMail},
     resource::access::Grants,
     scope::Actor,
+    seal::Sealer,
 };
 use sessions::SignedIn;
 
@@ -34,17 +37,30 @@ pub struct Origin {
 
 const WRONG: Error = Error::Unauthorized { code: "invalid_credentials", message: "the e-mail or the password is wrong" };
 
+/// What somebody proves with who they are.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// Their address.
+    pub email: &'a str,
+    /// Their password.
+    pub password: &'a str,
+    /// A code of their authenticator, or a recovery code.
+    pub totp: Option<&'a str>,
+}
+
 /// Signs in. A new place gets a mail.
 ///
 /// # Errors
-/// [`Error::Unauthorized`], the same for an unknown address and a wrong password; the database's.
-pub async fn login(ledger: &Ledger, email: &str, password: &str, origin: Origin) -> Result<SignedIn> {
+/// [`Error::Unauthorized`], the same for an unknown address and a wrong password; [`Error::TooManyRequests`]; the database's.
+pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, origin: Origin) -> Result<SignedIn> {
+    let Credentials { email, password, totp } = who;
     let email = email.trim().to_lowercase();
     let found = user::Entity::find().filter(user::Column::Email.eq(email)).one(&ledger.db().read).await?;
     // Hashed for nobody too, so that an unknown address takes as long.
     let hash = found.as_ref().map(|user| user.password_hash.clone());
     let right = passwords::verify(password, hash).await?;
     let Some(user) = found.filter(|user| right && user.disabled_at.is_none()) else { return Err(WRONG) };
+    second_factor::accept(ledger, sealer, &user, totp).await?;
 
     let same_place = session::Column::TenantId
         .eq(user.tenant_id)
@@ -85,6 +101,12 @@ async fn account(db: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: Use
 fn own(scope: &Scope, ability: &'static str) -> Result<UserId> {
     scope.require(ability)?;
     scope.user().ok_or(Error::NotFound("user"))
+}
+
+/// That the caller is an admin, and that a token of theirs has the ability.
+fn admin(scope: &Scope, ability: &'static str) -> Result<()> {
+    scope.require(ability)?;
+    if scope.role == Role::Admin { Ok(()) } else { Err(Error::Forbidden(ability)) }
 }
 
 /// What a user may see and do by themselves, for what is done on their behalf; `None` for one who may not sign in.

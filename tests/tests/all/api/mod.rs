@@ -18,6 +18,7 @@ mod migrations;
 mod problems;
 mod saved_views;
 mod schedules;
+mod second_factor;
 mod sending;
 mod sessions;
 mod settings;

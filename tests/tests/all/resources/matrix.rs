@@ -15,7 +15,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 15] = [
+const FOR_ALL: [&str; 20] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -33,6 +33,12 @@ const FOR_ALL: [&str; 15] = [
     "sessions_list",
     "sessions_end",
     "sessions_end_others",
+    // `api::second_factor` tells of these.
+    "totp_get",
+    "totp_begin",
+    "totp_confirm",
+    "totp_recovery_codes",
+    "totp_disable",
 ];
 /// Whoever sees the record may do these.
 const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
