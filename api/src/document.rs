@@ -56,7 +56,7 @@ pub(crate) fn publish(mut document: Value) -> Value {
 
 /// Whether nothing of what is asked and answered at a path is kept for a repeated request: passwords and secrets are not.
 pub(crate) fn confidential(path: &str) -> bool {
-    path.starts_with("/api/auth/")
+    path.starts_with("/api/auth/") || path == "/api/me/password"
 }
 
 /// Adds what every operation has.

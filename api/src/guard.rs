@@ -16,7 +16,7 @@ use domain::{
         sessions::{self, SignedIn},
         tokens,
     },
-    entities::{Role, SessionId, TenantId, UserId},
+    entities::{Role, SessionId, TenantId, UserId, tenant, user},
     idempotency::Claim,
     resource::access::Grants,
     scope::{self, Actor},
@@ -170,19 +170,7 @@ impl Guard {
         let own =
             Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;
-        let me = Me {
-            user: MyUser {
-                id: user.id,
-                email: user.email,
-                name: user.name,
-                role: user.role,
-                locale: user.locale,
-                time_zone: user.time_zone,
-            },
-            tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
-            abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
-        };
-        let (tenant, me) = (tenant.id, Written::of(&me.to_json()));
+        let (tenant, me) = (tenant.id, Written::of(&me(&own, user, tenant).to_json()));
         let principal = Arc::new(Principal {
             actor,
             role: account.role,
@@ -206,6 +194,22 @@ impl Guard {
         let (at, principal) = seen.get(token)?;
         let fresh = at.elapsed() < BELIEVED && principal.until.is_none_or(|until| until > Utc::now().timestamp());
         fresh.then(|| principal.clone())
+    }
+}
+
+/// What somebody is told of themselves.
+pub(crate) fn me(own: &Scope, user: user::Model, tenant: tenant::Model) -> Me {
+    Me {
+        user: MyUser {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            role: user.role,
+            locale: user.locale,
+            time_zone: user.time_zone,
+        },
+        tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
+        abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Result, resource::trash};
 const INBOX: TimeDelta = TimeDelta::days(7);
 /// A request may be repeated under its key for so long.
 const KEYS: TimeDelta = TimeDelta::hours(24);
-/// Sessions that ended are shown for so long.
+/// Sessions and mailed links that ended are kept for so long.
 const SESSIONS: TimeDelta = TimeDelta::days(30);
 /// Records lie in the trash for so long.
 const TRASH: TimeDelta = TimeDelta::days(30);
@@ -54,6 +54,9 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     let now = Utc::now();
     delete(ledger, "job_workers", "name", "seen_at", now - SILENT).await?;
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
+    for links in ["password_resets", "invitations"] {
+        delete(ledger, links, "id", "expires_at", now - SESSIONS).await?;
+    }
     let mut jobs = 0;
     for _ in 0..ROUNDS {
         let gone = ledger.trim(JOBS, BATCH).await?;

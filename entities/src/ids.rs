@@ -64,4 +64,8 @@ ids! {
     NotificationId
     /// An attachment's id.
     AttachmentId
+    /// A mailed link's id: another password.
+    PasswordResetId
+    /// A mailed link's id: an invitation.
+    InvitationId
 }

@@ -1,5 +1,6 @@
 //! The routes, one file for each group.
 
+mod account;
 mod activities;
 mod audit;
 mod auth;
@@ -7,6 +8,7 @@ mod conversations;
 mod deals;
 mod devices;
 pub(crate) mod health;
+mod invitations;
 mod jobs;
 mod media;
 mod messages;
@@ -35,7 +37,7 @@ pub(crate) use conversations::PageInfo;
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
 /// Signing in.
-type SigningIn = (auth::Auth, second_factor::SecondFactors);
+type SigningIn = (auth::Auth, second_factor::SecondFactors, account::Account, invitations::Invitations);
 
 type All = (
     SigningIn,
@@ -67,6 +69,8 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
                 secure: public_url.starts_with("https://"),
             },
             second_factor::SecondFactors { ledger: ledger.clone(), sealer: sealer.clone() },
+            account::Account { ledger: ledger.clone(), guard: guard.clone() },
+            invitations::Invitations { ledger: ledger.clone() },
         ),
         audit::Audit { ledger: ledger.clone() },
         health::Health { db: ledger.db().clone(), transport: transport.clone() },

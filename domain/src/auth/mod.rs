@@ -1,8 +1,12 @@
-//! Signing in: passwords, second factors, sessions with rotating refresh tokens, personal access tokens.
+//! Signing in: passwords, second factors, sessions with rotating refresh tokens, personal access tokens; what people
+//! change of their account, forgotten passwords, invitations.
 //!
 //! Access tokens (JWT) are made and read in `api`; here is what stands behind them in SQL.
 
+pub mod account;
+pub mod invitations;
 pub mod passwords;
+pub mod recovery;
 pub mod second_factor;
 pub mod sessions;
 pub mod tokens;

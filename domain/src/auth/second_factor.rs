@@ -82,7 +82,7 @@ pub async fn get(db: &Db, scope: &Scope) -> Result<SecondFactor> {
 /// [`Error::Conflict`] when there is one already; [`Error::Invalid`] for a wrong password; [`Error::Forbidden`] for a token that
 /// may not; the database's.
 pub async fn begin(ledger: &Ledger, sealer: &Sealer, scope: &Scope, password: &str) -> Result<Enrolment> {
-    let user = proven(ledger.db(), scope, password).await?;
+    let user = proven(ledger.db(), scope, password, "/password").await?;
     let secret = totp::secret();
     let write = Write::begin(ledger, scope).await?;
     let row = table::ActiveModel {
@@ -139,11 +139,11 @@ pub async fn confirm(ledger: &Ledger, sealer: &Sealer, scope: &Scope, code: &str
 /// [`Error::Conflict`] without a second factor; [`Error::Invalid`] for a wrong password; [`Error::Forbidden`] for a token that
 /// may not; the database's.
 pub async fn renew_codes(ledger: &Ledger, scope: &Scope, password: &str) -> Result<Vec<String>> {
-    let user = proven(ledger.db(), scope, password).await?.id;
+    let user = proven(ledger.db(), scope, password, "/password").await?.id;
     let write = Write::begin(ledger, scope).await?;
     // Holds it, so that nobody disables it meanwhile.
     let enabled = table::Entity::update_many()
-        .col_expr(table::Column::Failures, Expr::value(0))
+        .col_expr(table::Column::Failures, Expr::value(0_i64))
         .filter(of(scope.tenant, user).and(table::Column::ConfirmedAt.is_not_null()))
         .exec(&**write)
         .await?;
@@ -161,7 +161,7 @@ pub async fn renew_codes(ledger: &Ledger, scope: &Scope, password: &str) -> Resu
 /// # Errors
 /// [`Error::Invalid`] for a wrong password; [`Error::Forbidden`] for a token that may not; the database's.
 pub async fn disable(ledger: &Ledger, scope: &Scope, password: &str) -> Result<()> {
-    let user = proven(ledger.db(), scope, password).await?.id;
+    let user = proven(ledger.db(), scope, password, "/password").await?.id;
     remove(ledger, scope, user, "disabled").await
 }
 
@@ -214,7 +214,7 @@ async fn by_authenticator(write: &Write<'_>, sealer: &Sealer, factor: &table::Mo
         // Two who send it at once: the second finds it taken.
         Some(step) => table::Entity::update_many()
             .col_expr(table::Column::LastStep, Expr::value(step))
-            .col_expr(table::Column::Failures, Expr::value(0))
+            .col_expr(table::Column::Failures, Expr::value(0_i64))
             .filter(own.clone().and(table::Column::LastStep.lt(step)))
             .exec(&***write)
             .await?
@@ -233,13 +233,13 @@ async fn by_authenticator(write: &Write<'_>, sealer: &Sealer, factor: &table::Mo
 }
 
 /// The caller, who knows their password: a token alone doesn't change how somebody signs in.
-pub(super) async fn proven(db: &Db, scope: &Scope, password: &str) -> Result<user::Model> {
+pub(super) async fn proven(db: &Db, scope: &Scope, password: &str, pointer: &str) -> Result<user::Model> {
     own(scope, "account:write")?;
     let (user, _) = users::me(db, scope).await?;
     if passwords::verify(password, Some(user.password_hash.clone())).await? {
         Ok(user)
     } else {
-        Err(Error::field("/password", "wrong", "is not your password"))
+        Err(Error::field(pointer, "wrong", "is not your password"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP API against a real server, on both databases.
 
 mod access;
+mod accounts;
 mod attachments;
 mod board;
 mod brands;
@@ -14,6 +15,7 @@ mod events;
 mod files;
 mod health;
 mod idempotency;
+mod invitations;
 mod migrations;
 mod problems;
 mod saved_views;
