@@ -7,6 +7,7 @@
 //!
 //! To add a route: a method in its group's file, with a literal operation id; `somo openapi` writes the document anew.
 
+mod address;
 mod browsers;
 mod document;
 mod edge;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub public_url: String,
     /// Other sites whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// How many proxies requests pass.
+    pub proxies: usize,
     /// The largest JSON body, in bytes.
     pub max_body: usize,
     /// The process's figures.

@@ -121,6 +121,7 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         store: opened.store.clone(),
         public_url: settings.public_url.clone(),
         cors_origins: settings.cors_origins.clone(),
+        proxies: settings.proxies,
         max_body: settings.max_body_bytes,
         figures: api::Figures::install()?,
     })?;

@@ -37,6 +37,9 @@ pub struct Settings {
     /// Other sites whose pages may read what the API answers, such as `https://panel.example.com`. `SOMO_CORS_ORIGINS`, separated
     /// by commas; none.
     pub cors_origins: Vec<String>,
+    /// How many proxies requests pass: the address of who asks is the one that the outermost of them saw, in `X-Forwarded-For`.
+    /// `SOMO_PROXIES`, 0.
+    pub proxies: usize,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -121,6 +124,7 @@ impl Settings {
             secret_key: SecretKey::find(from, &data_dir, &database_url)?,
             secret_keys_old: SecretKey::old(from)?,
             cors_origins: origins(from)?,
+            proxies: from.parsed("proxies", "0", "a number such as 1")?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
             whatsapp_graph_url: from
@@ -187,6 +191,7 @@ impl fmt::Debug for Settings {
             secret_keys_old,
             public_url,
             cors_origins,
+            proxies,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -208,6 +213,7 @@ impl fmt::Debug for Settings {
             .field("secret_keys_old", secret_keys_old)
             .field("public_url", &without_password(public_url))
             .field("cors_origins", cors_origins)
+            .field("proxies", proxies)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))

@@ -10,7 +10,7 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "bind",
     "data_dir",
     "database_url",
@@ -20,6 +20,7 @@ const NAMES: [&str; 18] = [
     "secret_keys_old",
     "public_url",
     "cors_origins",
+    "proxies",
     "smtp_url",
     "mail_from",
     "whatsapp_graph_url",

@@ -160,6 +160,7 @@ fn what_is_wrong_is_named_and_never_repeated() {
         ("SOMO_SECRET_KEYS_OLD", "aHVudGVyMg=="),
         ("SOMO_PUBLIC_URL", "example.com"),
         ("SOMO_CORS_ORIGINS", "https://hunter2@example.com"),
+        ("SOMO_PROXIES", "nginx"),
         ("SOMO_SMTP_URL", "mail:hunter2@host"),
         ("SOMO_MAIL_FROM", "nobody"),
         ("SOMO_WHATSAPP_GRAPH_URL", "ftp://graph"),

@@ -21,7 +21,7 @@ const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Rate limits that have recovered and worker processes that were killed are forgotten after so long.
+/// Rate limits that have recovered, failed sign-ins and worker processes that were killed are forgotten after so long.
 const SILENT: TimeDelta = TimeDelta::days(1);
 
 /// Rows at once.
@@ -54,6 +54,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     let now = Utc::now();
     delete(ledger, "job_workers", "name", "seen_at", now - SILENT).await?;
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
+    delete(ledger, "sign_in_failures", "key", "failed_at", now - SILENT).await?;
     for links in ["password_resets", "invitations"] {
         delete(ledger, links, "id", "expires_at", now - SESSIONS).await?;
     }

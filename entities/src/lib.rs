@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod second_factor;
 pub mod session;
 pub mod setting;
+pub mod sign_in_failure;
 pub mod tenant;
 pub mod user;
 pub mod whatsapp_attendant;

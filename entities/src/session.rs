@@ -18,6 +18,7 @@ pub struct Model {
     pub salt: Option<String>,
     pub rotated_at: Option<DateTimeUtc>,
     pub last_seen_at: Option<DateTimeUtc>,
+    pub device_hash: Option<String>,
     pub user_agent: Option<String>,
     pub address: Option<String>,
     pub expires_at: DateTimeUtc,

@@ -38,6 +38,7 @@ const HISTORY: &[Step] = &[
     step!("0014_sessions"),
     step!("0015_second_factors"),
     step!("0016_mailed_links"),
+    step!("0017_sign_in_failures"),
 ];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.

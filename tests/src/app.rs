@@ -176,6 +176,7 @@ impl TestApp {
             store: self.store.clone(),
             public_url: "https://crm.example".into(),
             cors_origins: vec!["https://panel.example".into()],
+            proxies: 1,
             max_body: 100_000,
             figures: Figures::install().expect("figures"),
         };

@@ -18,7 +18,7 @@ use poem::{
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
-    Guard, Tag,
+    Guard, Tag, address,
     guard::{ACCESS_SECONDS, Caller, Me},
     problem::Answer,
     written::Written,
@@ -26,6 +26,11 @@ use crate::{
 
 /// The cookie that renews the access token.
 const REFRESH: &str = "somo_refresh";
+/// The cookie that a browser is known by, when its owner signs in again.
+const DEVICE: &str = "somo_device";
+/// How long they are kept, in days.
+const REFRESH_DAYS: u64 = 30;
+const DEVICE_DAYS: u64 = 400;
 
 pub(crate) struct Auth {
     pub(crate) ledger: Ledger,
@@ -33,6 +38,8 @@ pub(crate) struct Auth {
     pub(crate) guard: Arc<Guard>,
     /// Whether people come by https.
     pub(crate) secure: bool,
+    /// How many proxies they pass.
+    pub(crate) proxies: usize,
 }
 
 /// Who signs in.
@@ -84,12 +91,17 @@ enum Ended {
 
 #[OpenApi(tag = "Tag::Auth")]
 impl Auth {
-    /// Sign in.
+    /// Sign in. Wrong passwords are slowed down, but for a browser that was signed in with before: it has the cookie `somo_device`.
     #[oai(path = "/auth/login", method = "post", operation_id = "auth_login")]
     async fn login(&self, request: &Request, cookies: &CookieJar, body: Json<Login>) -> Answer<Json<Access>> {
         let Login { email, password, totp } = &body.0;
         let who = Credentials { email, password, totp: totp.as_deref() };
-        let signed_in = auth::login(&self.ledger, &self.sealer, who, origin(request)).await?;
+        let device = cookies.get(DEVICE).map(|cookie| cookie.value_str().to_owned());
+        let origin = Origin { device, ..origin(request, self.proxies) };
+        let signed_in = auth::login(&self.ledger, &self.sealer, who, origin).await?;
+        if let Some(device) = &signed_in.device {
+            cookies.add(self.cookie(DEVICE, device.clone(), DEVICE_DAYS));
+        }
         self.access(cookies, &signed_in)
     }
 
@@ -108,9 +120,7 @@ impl Auth {
             sessions::logout(&self.ledger, &token).await?;
             self.guard.forget();
         }
-        let mut over = self.cookie(String::new());
-        over.set_max_age(std::time::Duration::ZERO);
-        cookies.add(over);
+        cookies.add(self.cookie(REFRESH, String::new(), 0));
         Ok(LoggedOut::Done)
     }
 
@@ -151,19 +161,19 @@ impl Auth {
 
 impl Auth {
     fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
-        cookies.add(self.cookie(signed_in.refresh_token.clone()));
+        cookies.add(self.cookie(REFRESH, signed_in.refresh_token.clone(), REFRESH_DAYS));
         let access_token = self.guard.access_token(signed_in)?;
         Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
     }
 
     /// Not readable by scripts, and not sent along from other sites.
-    fn cookie(&self, value: String) -> Cookie {
-        let mut cookie = Cookie::new_with_str(REFRESH, value);
+    fn cookie(&self, name: &str, value: String, days: u64) -> Cookie {
+        let mut cookie = Cookie::new_with_str(name, value);
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Strict);
         cookie.set_secure(self.secure);
         cookie.set_path("/api/auth");
-        cookie.set_max_age(std::time::Duration::from_secs(30 * 24 * 3600));
+        cookie.set_max_age(std::time::Duration::from_secs(days * 24 * 3600));
         cookie
     }
 }
@@ -173,7 +183,7 @@ fn refresh_token(cookies: &CookieJar) -> Result<String, Error> {
     cookie.ok_or(Error::Unauthorized { code: "no_refresh_cookie", message: "sign in first: there is no refresh cookie" })
 }
 
-fn origin(request: &Request) -> Origin {
+fn origin(request: &Request, proxies: usize) -> Origin {
     let user_agent = request.header(header::USER_AGENT).map(|agent| agent.chars().take(300).collect());
-    Origin { address: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()), user_agent }
+    Origin { address: address::of(request, proxies).map(|ip| ip.to_string()), user_agent, device: None }
 }

@@ -59,7 +59,7 @@ type All = (
 
 /// Every group.
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
-    let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
+    let Parts { ledger, transport, sealer, store, public_url, proxies, .. } = parts;
     (
         (
             auth::Auth {
@@ -67,6 +67,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
                 sealer: sealer.clone(),
                 guard: guard.clone(),
                 secure: public_url.starts_with("https://"),
+                proxies: *proxies,
             },
             second_factor::SecondFactors { ledger: ledger.clone(), sealer: sealer.clone() },
             account::Account { ledger: ledger.clone(), guard: guard.clone() },

@@ -4,6 +4,7 @@
 //! Access tokens (JWT) are made and read in `api`; here is what stands behind them in SQL.
 
 pub mod account;
+mod attempts;
 pub mod invitations;
 pub mod passwords;
 pub mod recovery;
@@ -28,6 +29,7 @@ use crate::{
     scope::Actor,
     seal::Sealer,
 };
+use attempts::Attempt;
 use sessions::SignedIn;
 
 /// Where a request came from.
@@ -37,6 +39,8 @@ pub struct Origin {
     pub address: Option<String>,
     /// The program.
     pub user_agent: Option<String>,
+    /// By what the browser says that it is known.
+    pub device: Option<String>,
 }
 
 const WRONG: Error = Error::Unauthorized { code: "invalid_credentials", message: "the e-mail or the password is wrong" };
@@ -56,22 +60,35 @@ pub struct Credentials<'a> {
 ///
 /// # Errors
 /// [`Error::Unauthorized`], the same for an unknown address and a wrong password; [`Error::TooManyRequests`]; the database's.
-pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, origin: Origin) -> Result<SignedIn> {
+pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, mut origin: Origin) -> Result<SignedIn> {
     let Credentials { email, password, totp } = who;
     let email = email.trim().to_lowercase();
-    let found = user::Entity::find().filter(user::Column::Email.eq(email)).one(&ledger.db().read).await?;
+    let db = ledger.db();
+    let found = user::Entity::find().filter(user::Column::Email.eq(email.clone())).one(&db.read).await?;
+    let theirs = match (&found, &origin.device) {
+        (Some(user), Some(device)) => sessions::knows(db, user.tenant_id, user.id, device).await?,
+        _ => false,
+    };
+    // What nobody signed in with may be anybody's.
+    origin.device = origin.device.filter(|_| theirs);
+    let attempt = Attempt::of(&email, origin.address.as_deref(), origin.device.as_deref());
+    attempt.check(db).await?;
     // Hashed for nobody too, so that an unknown address takes as long.
     let hash = found.as_ref().map(|user| user.password_hash.clone());
     let right = passwords::verify(password, hash).await?;
-    let Some(user) = found.filter(|user| right && user.disabled_at.is_none()) else { return Err(WRONG) };
+    let Some(user) = found.filter(|user| right && user.disabled_at.is_none()) else {
+        attempt.failed(db).await?;
+        return Err(WRONG);
+    };
     second_factor::accept(ledger, sealer, &user, totp).await?;
+    attempt.succeeded(db).await?;
 
     let same_place = session::Column::TenantId
         .eq(user.tenant_id)
         .and(session::Column::UserId.eq(user.id))
         .and(session::Column::Address.eq(origin.address.clone()))
         .and(session::Column::UserAgent.eq(origin.user_agent.clone()));
-    let known = session::Entity::find().filter(same_place).one(&ledger.db().read).await?.is_some();
+    let known = theirs || session::Entity::find().filter(same_place).one(&db.read).await?.is_some();
 
     let scope = Scope { role: user.role, ..Scope::system(user.tenant_id, Actor::User(user.id)) };
     let write = Write::begin(ledger, &scope).await?;

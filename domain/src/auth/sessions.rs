@@ -48,6 +48,8 @@ pub struct SignedIn {
     pub tenant: TenantId,
     /// The refresh token, to be shown once.
     pub refresh_token: String,
+    /// By what their browser is known from now on; only after a sign-in.
+    pub device: Option<String>,
 }
 
 /// A place where somebody is signed in.
@@ -79,9 +81,10 @@ fn of(tenant: TenantId, user: UserId) -> SimpleExpr {
     table::Column::TenantId.eq(tenant).and(table::Column::UserId.eq(user))
 }
 
-/// Begins the session of somebody who has proved who they are.
+/// Begins the session of somebody who has proved who they are, with a browser that is known to be theirs, or will be.
 pub(super) async fn begin(write: &Write<'_>, user: UserId, origin: Origin) -> Result<SignedIn> {
     let (tenant, now, refresh_token) = (write.scope.tenant, Utc::now(), secret("somo_rt_"));
+    let device = origin.device.unwrap_or_else(|| secret("somo_device_"));
     let id = SessionId::new();
     let row = table::ActiveModel {
         id: Set(id),
@@ -93,12 +96,19 @@ pub(super) async fn begin(write: &Write<'_>, user: UserId, origin: Origin) -> Re
         address: Set(origin.address),
         expires_at: Set(now + LIFE),
         last_seen_at: Set(Some(now)),
+        device_hash: Set(Some(fingerprint(&device))),
         created_at: Set(now),
         ..Default::default()
     };
     table::Entity::insert(row).exec_without_returning(&***write).await?;
     write.record(Event { topic: "sessions", subject_id: id.0, action: "created", data: json!({}) }).await?;
-    Ok(SignedIn { session: id, user, tenant, refresh_token })
+    Ok(SignedIn { session: id, user, tenant, refresh_token, device: Some(device) })
+}
+
+/// Whether somebody signed in with this browser before.
+pub(super) async fn knows(db: &Db, tenant: TenantId, user: UserId, device: &str) -> Result<bool> {
+    let with_it = of(tenant, user).and(table::Column::DeviceHash.eq(fingerprint(device)));
+    Ok(table::Entity::find().filter(with_it).one(&db.read).await?.is_some())
 }
 
 /// A token's successor.
@@ -144,7 +154,7 @@ pub async fn refresh(ledger: &Ledger, token: &str) -> Result<SignedIn> {
         return Err(INVALID);
     }
     tx.commit().await?;
-    Ok(SignedIn { session: session.id, user: session.user_id, tenant: session.tenant_id, refresh_token })
+    Ok(SignedIn { session: session.id, user: session.user_id, tenant: session.tenant_id, refresh_token, device: None })
 }
 
 /// What all tokens of a session begin with: the first of them.

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod attachments;
+mod attempts;
 mod board;
 mod brands;
 mod calendar;
