@@ -16,7 +16,8 @@ use poem::{
 /// What those who may read answers may send, and see.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const SENT: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id";
-const SEEN: &str = "content-disposition, etag, idempotency-replayed, location, retry-after, x-request-id";
+const SEEN: &str = "content-disposition, etag, idempotency-replayed, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, \
+    retry-after, x-request-id";
 
 /// How it deals with browsers.
 #[derive(Clone)]

@@ -30,7 +30,7 @@ use poem_openapi::{Object, SecurityScheme, auth::Bearer, types::ToJSON};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::{problem::Failure, written::Written};
+use crate::{limits::Asker, problem::Failure, written::Written};
 
 /// How long an access token is valid, in seconds.
 pub(crate) const ACCESS_SECONDS: i64 = 600;
@@ -222,6 +222,15 @@ fn signing(secret: &[u8; 32]) -> (String, [u8; 32]) {
 }
 
 impl Principal {
+    /// As whom they are counted.
+    pub(crate) fn asker(&self) -> Option<Asker> {
+        match self.actor {
+            Actor::User(user) => Some(Asker::User(user)),
+            Actor::Token { token, .. } => Some(Asker::Token(token)),
+            Actor::Job(_) | Actor::Provider | Actor::System => None,
+        }
+    }
+
     /// What they may see and do.
     pub(crate) fn scope(&self, idempotency: Option<Claim>) -> Scope {
         let Self { actor, role, grants, abilities, tenant, .. } = self;

@@ -15,6 +15,7 @@ mod figures;
 mod files;
 mod guard;
 mod intake;
+mod limits;
 mod operations;
 mod places;
 mod problem;
@@ -38,6 +39,7 @@ use serde_json::Value;
 
 pub use figures::Figures;
 pub use guard::Guard;
+pub use limits::Limits;
 
 /// What the app stands on.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ pub struct Parts {
     pub cors_origins: Vec<String>,
     /// How many proxies requests pass.
     pub proxies: usize,
+    /// How often somebody may ask.
+    pub limits: Limits,
     /// The largest JSON body, in bytes.
     pub max_body: usize,
     /// The process's figures.
@@ -137,7 +141,9 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let uploads = places::Places::new(edge::UPLOADS);
     let browsers = browsers::Browsers::new(&parts.public_url, &parts.cors_origins);
-    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, browsers, max_body: parts.max_body, uploads };
+    let gate = Arc::new(limits::Gate::new(parts.limits));
+    let (ledger, max_body, proxies) = (parts.ledger, parts.max_body, parts.proxies);
+    let edge = edge::Edge { ledger, guard: guard.clone(), operations, browsers, gate, proxies, max_body, uploads };
     Ok(published::routes(document, docs)
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))

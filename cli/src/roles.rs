@@ -122,6 +122,7 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         public_url: settings.public_url.clone(),
         cors_origins: settings.cors_origins.clone(),
         proxies: settings.proxies,
+        limits: api::Limits { user: settings.user_rate, token: settings.token_rate, address: settings.address_rate },
         max_body: settings.max_body_bytes,
         figures: api::Figures::install()?,
     })?;

@@ -40,6 +40,12 @@ pub struct Settings {
     /// How many proxies requests pass: the address of who asks is the one that the outermost of them saw, in `X-Forwarded-For`.
     /// `SOMO_PROXIES`, 0.
     pub proxies: usize,
+    /// How often somebody signed in may ask in a minute; 0: as often as they like. `SOMO_USER_RATE`, 1200.
+    pub user_rate: u32,
+    /// The same of a program with a personal token. `SOMO_TOKEN_RATE`, 0.
+    pub token_rate: u32,
+    /// The same of an address from which nobody is signed in. `SOMO_ADDRESS_RATE`, 300.
+    pub address_rate: u32,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -124,6 +130,9 @@ impl Settings {
             secret_key: SecretKey::find(from, &data_dir, &database_url)?,
             secret_keys_old: SecretKey::old(from)?,
             cors_origins: origins(from)?,
+            user_rate: from.parsed("user_rate", "1200", "a number of requests a minute such as 1200")?,
+            token_rate: from.parsed("token_rate", "0", "a number of requests a minute such as 6000")?,
+            address_rate: from.parsed("address_rate", "300", "a number of requests a minute such as 300")?,
             proxies: from.parsed("proxies", "0", "a number such as 1")?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
@@ -192,6 +201,9 @@ impl fmt::Debug for Settings {
             public_url,
             cors_origins,
             proxies,
+            user_rate,
+            token_rate,
+            address_rate,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -214,6 +226,9 @@ impl fmt::Debug for Settings {
             .field("public_url", &without_password(public_url))
             .field("cors_origins", cors_origins)
             .field("proxies", proxies)
+            .field("user_rate", user_rate)
+            .field("token_rate", token_rate)
+            .field("address_rate", address_rate)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))

@@ -10,7 +10,7 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 22] = [
     "bind",
     "data_dir",
     "database_url",
@@ -21,6 +21,9 @@ const NAMES: [&str; 19] = [
     "public_url",
     "cors_origins",
     "proxies",
+    "user_rate",
+    "token_rate",
+    "address_rate",
     "smtp_url",
     "mail_from",
     "whatsapp_graph_url",

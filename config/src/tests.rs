@@ -38,6 +38,7 @@ fn without_anything_it_is_sqlite_in_one_process() {
         assert_eq!(settings.queue_transport, QueueTransport::Local);
         assert_eq!(settings.public_url, "http://127.0.0.1:8080");
         assert_eq!((settings.secret_keys_old.len(), settings.cors_origins.len()), (0, 0));
+        assert_eq!((settings.user_rate, settings.token_rate, settings.address_rate, settings.proxies), (1200, 0, 300, 0));
         assert_eq!(settings.smtp_url, None);
         assert_eq!(settings.mail_from, "SOMO <somo@localhost>");
         assert_eq!(settings.whatsapp_graph_url, "https://graph.facebook.com");
@@ -161,6 +162,7 @@ fn what_is_wrong_is_named_and_never_repeated() {
         ("SOMO_PUBLIC_URL", "example.com"),
         ("SOMO_CORS_ORIGINS", "https://hunter2@example.com"),
         ("SOMO_PROXIES", "nginx"),
+        ("SOMO_USER_RATE", "20/s"),
         ("SOMO_SMTP_URL", "mail:hunter2@host"),
         ("SOMO_MAIL_FROM", "nobody"),
         ("SOMO_WHATSAPP_GRAPH_URL", "ftp://graph"),

@@ -177,6 +177,7 @@ impl TestApp {
             public_url: "https://crm.example".into(),
             cors_origins: vec!["https://panel.example".into()],
             proxies: 1,
+            limits: api::Limits::default(),
             max_body: 100_000,
             figures: Figures::install().expect("figures"),
         };

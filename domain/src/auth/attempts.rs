@@ -96,8 +96,9 @@ impl Counted {
     }
 }
 
-/// Who has one IPv6 address has a whole /64 of them.
-fn network(ip: IpAddr) -> IpAddr {
+/// The addresses that somebody has who has this one: of IPv6, a whole /64.
+#[must_use]
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
         v4 => v4,

@@ -30,6 +30,7 @@ use crate::{
     seal::Sealer,
 };
 use attempts::Attempt;
+pub use attempts::network;
 use sessions::SignedIn;
 
 /// Where a request came from.
