@@ -156,6 +156,10 @@ async fn database(settings: &Settings, db: Db, report: &mut Report) -> anyhow::R
 
 async fn devices(settings: &Settings, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
     let sealer = open::sealer(settings);
+    match domain::keys::old(ledger.db(), &sealer).await? {
+        0 => {}
+        old => report.note(&format!("{old} secrets are sealed with an old key"), "run `somo keys rotate`"),
+    }
     let mut after = None;
     loop {
         let page = devices::every(ledger.db(), after).await?;

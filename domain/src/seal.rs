@@ -48,6 +48,11 @@ impl Sealer {
         &self.keys[0]
     }
 
+    /// What everything begins with that it seals.
+    pub(crate) fn mark(&self) -> String {
+        format!("v1.{}.", self.own().id)
+    }
+
     /// `v1.{key id}.{nonce and ciphertext}`.
     ///
     /// # Panics

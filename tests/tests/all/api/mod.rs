@@ -17,6 +17,7 @@ mod files;
 mod health;
 mod idempotency;
 mod invitations;
+mod keys;
 mod limits;
 mod migrations;
 mod problems;
