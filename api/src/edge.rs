@@ -8,6 +8,7 @@ use std::{
 };
 
 use domain::{
+    auth::network,
     collaboration::attachments,
     idempotency::{self, Begun},
     seal::Sealer,
@@ -24,10 +25,14 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
+    address,
+    browsers::Browsers,
+    document::confidential,
     guard::{Guard, bearer},
+    limits::{Asker, Gate, Turn},
     operations::Operations,
     places::Places,
-    problem::{Draft, Failure, internal, of_error, too_large, unauthorized},
+    problem::{Draft, Failure, internal, of_error, too_large, too_often, unauthorized},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,6 +55,10 @@ pub(crate) struct Edge {
     pub(crate) sealer: Sealer,
     pub(crate) guard: Arc<Guard>,
     pub(crate) operations: Arc<Operations>,
+    pub(crate) browsers: Browsers,
+    pub(crate) gate: Arc<Gate>,
+    /// How many proxies requests pass.
+    pub(crate) proxies: usize,
     pub(crate) max_body: usize,
     /// Room for files that come at once.
     pub(crate) uploads: Places,
@@ -59,7 +68,7 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, sealer, guard, operations, max_body, uploads } = self;
+        let Self { ledger, sealer, guard, operations, browsers, gate, proxies, max_body, uploads } = self;
         Edged {
             inner,
             edge: Edge {
@@ -67,10 +76,39 @@ impl<E: Endpoint> Middleware<E> for Edge {
                 sealer: sealer.clone(),
                 guard: guard.clone(),
                 operations: operations.clone(),
+                browsers: browsers.clone(),
+                gate: gate.clone(),
+                proxies: *proxies,
                 max_body: *max_body,
                 uploads: uploads.clone(),
             },
         }
+    }
+}
+
+impl Edge {
+    /// The turn of who asks, if they are counted. Meta may always ask, and who watches the installation.
+    async fn turn(&self, request: &mut Request) -> Option<Turn> {
+        let path = request.uri().path().strip_prefix("/api/")?;
+        if path == "whatsapp/webhook" || path.starts_with("health/") || path.starts_with("openapi.") {
+            return None;
+        }
+        // Who signs in is nobody yet.
+        let token = bearer(request).filter(|_| !path.starts_with("auth/") || *request.method() != Method::POST).map(str::to_owned);
+        let asker = match token {
+            Some(token) => self.guard.principal(&token).await.ok(),
+            None => None,
+        };
+        let asker = match asker {
+            Some(principal) => {
+                let asker = principal.asker();
+                request.extensions_mut().insert(principal);
+                asker
+            }
+            // From the machine itself comes whoever a proxy lets in that SOMO was not told of.
+            None => address::of(request, self.proxies).filter(|ip| !ip.is_loopback()).map(|ip| Asker::Address(network(ip))),
+        };
+        self.gate.turn(asker?, Instant::now())
     }
 }
 
@@ -87,9 +125,18 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let began = Instant::now();
         let id = request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
+        let reader = self.edge.browsers.reader(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let span = tracing::info_span!("request", id, %method, path = shown(&path));
-        let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().instrument(span.clone()).await;
+        let turn = self.edge.turn(&mut request).instrument(span.clone()).await;
+        let wait = turn.filter(|turn| !turn.allowed).map(|turn| turn.wait);
+        let work = async move {
+            match wait {
+                Some(wait) => Ok(self.refuse(&request, too_often(wait))),
+                None => self.answer(request).await,
+            }
+        };
+        let answered = AssertUnwindSafe(work).catch_unwind().instrument(span.clone()).await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => span.in_scope(|| self.problem(&method, &path, &error)).into_response(&id),
@@ -116,14 +163,23 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        self.edge.browsers.complete(reader, headers);
+        if let Some(turn) = turn {
+            turn.tell(headers);
+        }
         Ok(response)
     }
 }
 
 impl<E: Endpoint> Edged<E> {
     async fn answer(&self, mut request: Request) -> Result<Response> {
+        if let Some(answer) = self.edge.browsers.preflight(&request) {
+            return Ok(answer);
+        }
+        if request.uri().path().starts_with("/api/auth/") && *request.method() == Method::POST && self.edge.browsers.foreign(&request) {
+            let detail = "another site made your browser ask; SOMO_CORS_ORIGINS names those that may";
+            return Ok(self.refuse(&request, Draft::new(StatusCode::FORBIDDEN, "cross_site", detail)));
+        }
         // Neither database keeps a NUL in a text.
         if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
@@ -173,7 +229,8 @@ impl<E: Endpoint> Edged<E> {
             }
             _ => None,
         };
-        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| *request.method() == Method::POST).cloned();
+        let repeatable = *request.method() == Method::POST && !confidential(request.uri().path());
+        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| repeatable).cloned();
         match (key, bearer(&request).map(str::to_owned)) {
             (Some(key), Some(token)) => self.once(request, &key, &token, body.unwrap_or_default()).await,
             _ => self.checked(request, body).await,
@@ -321,6 +378,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::Limits;
 
     #[test]
     fn the_log_has_no_secret_address() {
@@ -334,8 +392,11 @@ mod tests {
         let edge = Edge {
             ledger: ledger.clone(),
             sealer: Sealer::new(&[7; 32]),
-            guard: Arc::new(Guard::new(ledger, &[7; 32])),
+            guard: Arc::new(Guard::new(ledger, &[7; 32], &[])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
+            browsers: Browsers::new("http://127.0.0.1:8080", &[]),
+            gate: Arc::new(Gate::new(Limits::default())),
+            proxies: 0,
             max_body: 100,
             uploads: Places::new(1),
         };

@@ -34,8 +34,23 @@ pub struct Settings {
     /// Seals the secrets in the database and signs access tokens. `SOMO_SECRET_KEY`: 32 bytes in base64; with SQLite, made in
     /// the data folder when unset.
     pub secret_key: SecretKey,
+    /// Keys that were the secret key, or will be: what they sealed can be read, and access tokens that they signed are good until
+    /// they expire. `SOMO_SECRET_KEYS_OLD`, separated by commas; none.
+    pub secret_keys_old: Vec<SecretKey>,
     /// How browsers and WhatsApp reach the API, without a slash at the end. `SOMO_PUBLIC_URL`, http:// and the bind address.
     pub public_url: String,
+    /// Other sites whose pages may read what the API answers, such as `https://panel.example.com`. `SOMO_CORS_ORIGINS`, separated
+    /// by commas; none.
+    pub cors_origins: Vec<String>,
+    /// How many proxies requests pass: the address of who asks is the one that the outermost of them saw, in `X-Forwarded-For`.
+    /// `SOMO_PROXIES`, 0.
+    pub proxies: usize,
+    /// How often somebody signed in may ask in a minute; 0: as often as they like. `SOMO_USER_RATE`, 1200.
+    pub user_rate: u32,
+    /// The same of a program with a personal token. `SOMO_TOKEN_RATE`, 0.
+    pub token_rate: u32,
+    /// The same of an address from which nobody is signed in. `SOMO_ADDRESS_RATE`, 300.
+    pub address_rate: u32,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -123,6 +138,12 @@ impl Settings {
         let http = ["http://", "https://"];
         Ok(Self {
             secret_key: SecretKey::find(from, &data_dir, &database_url)?,
+            secret_keys_old: SecretKey::old(from)?,
+            cors_origins: origins(from)?,
+            user_rate: from.parsed("user_rate", "1200", "a number of requests a minute such as 1200")?,
+            token_rate: from.parsed("token_rate", "0", "a number of requests a minute such as 6000")?,
+            address_rate: from.parsed("address_rate", "300", "a number of requests a minute such as 300")?,
+            proxies: from.parsed("proxies", "0", "a number such as 1")?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
             whatsapp_graph_url: from
@@ -164,6 +185,19 @@ fn networks(from: &Sources) -> anyhow::Result<Vec<IpNet>> {
     })
 }
 
+/// Sites as browsers name them: no path, and letters in lower case.
+fn origins(from: &Sources) -> anyhow::Result<Vec<String>> {
+    let read = |text: String| {
+        let origin = without_slash(text.to_lowercase());
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '*', '?', '#', '@', ' ']) {
+            bail!("{} must be sites such as https://panel.example.com, separated by commas", from.name("cors_origins"))
+        }
+        Ok(origin)
+    };
+    from.list("cors_origins").into_iter().map(read).collect()
+}
+
 fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
@@ -186,7 +220,13 @@ impl fmt::Debug for Settings {
             redis_url,
             queue_transport,
             secret_key,
+            secret_keys_old,
             public_url,
+            cors_origins,
+            proxies,
+            user_rate,
+            token_rate,
+            address_rate,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -207,7 +247,13 @@ impl fmt::Debug for Settings {
             .field("redis_url", &redis_url.as_deref().map(without_password))
             .field("queue_transport", queue_transport)
             .field("secret_key", secret_key)
+            .field("secret_keys_old", secret_keys_old)
             .field("public_url", &without_password(public_url))
+            .field("cors_origins", cors_origins)
+            .field("proxies", proxies)
+            .field("user_rate", user_rate)
+            .field("token_rate", token_rate)
+            .field("address_rate", address_rate)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod keys;
 pub mod maintenance;
 mod notes;
 pub mod page;

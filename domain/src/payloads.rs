@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use entities::{AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId, WebhookDeliveryId};
+use entities::{
+    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, InboxId, InvitationId, MediaId, MessageId, PasswordResetId, UserId,
+    WebhookDeliveryId,
+};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -71,6 +74,12 @@ payloads! {
         notice: Notice,
     };
 
+    /// Mails somebody the link with which they join.
+    SendInvitation = "mail.invite", MAIL_SEND {
+        /// Which invitation.
+        invitation_id: InvitationId,
+    };
+
     /// Reminds whom an activity concerns of it.
     RemindActivity = "activities.remind", NOTIFICATIONS {
         /// Which.
@@ -131,6 +140,16 @@ pub enum Notice {
         /// With which program.
         user_agent: Option<String>,
     },
+    /// They forgot their password, and get a link.
+    PasswordReset {
+        /// Which.
+        reset_id: PasswordResetId,
+    },
+    /// They have another password.
+    PasswordChanged {
+        /// Since when.
+        at: DateTime<Utc>,
+    },
     /// A device doesn't work any more.
     DeviceDown {
         /// Which.
@@ -174,9 +193,13 @@ mod tests {
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
+        assert_eq!(json!(SendInvitation { invitation_id: InvitationId(id) }), json!({ "invitation_id": nil }));
+        let reset = Notice::PasswordReset { reset_id: PasswordResetId(id) };
+        assert_eq!(json!(reset), json!({ "about": "password_reset", "reset_id": nil }));
         let at: DateTime<Utc> = "2026-12-01T12:30:00Z".parse().expect("a time");
         assert_eq!(json!(RemindActivity { activity_id: id, at }), json!({ "activity_id": nil, "at": "2026-12-01T12:30:00Z" }));
         let notice = json!({ "about": "activity", "activity_id": nil, "at": "2026-12-01T12:30:00Z" });
         assert_eq!(json!(Notice::Activity { activity_id: id, at }), notice);
+        assert_eq!(json!(Notice::PasswordChanged { at }), json!({ "about": "password_changed", "at": "2026-12-01T12:30:00Z" }));
     }
 }

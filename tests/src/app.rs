@@ -159,16 +159,29 @@ impl TestApp {
     /// # Panics
     /// When it can't be started.
     pub async fn twin(&mut self, transport: Transport) -> String {
-        let parts = Parts {
+        self.process(|parts| parts.transport = transport).await
+    }
+
+    /// Another process, which is told something else; its address.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub async fn process(&mut self, change: impl FnOnce(&mut Parts)) -> String {
+        let mut parts = Parts {
             ledger: Ledger::new(self.database.db.clone(), Wake::local()),
-            transport,
+            transport: Transport::local(),
             sealer: self.sealer.clone(),
             secret: [7; 32],
+            old_secrets: Vec::new(),
             store: self.store.clone(),
             public_url: "https://crm.example".into(),
+            cors_origins: vec!["https://panel.example".into()],
+            proxies: 1,
+            limits: api::Limits::default(),
             max_body: 100_000,
             figures: Figures::install().expect("figures"),
         };
+        change(&mut parts);
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let port = acceptor.local_addr()[0].as_socket_addr().expect("an address").port();
         let served = api::app(parts).expect("an app");

@@ -18,6 +18,7 @@ mod rebuild_search;
 mod remind_activity;
 mod roll_up_statistics;
 mod run_bulk;
+mod send_invitation;
 mod send_mail;
 mod send_message;
 mod sync_contact;
@@ -68,6 +69,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(fetch_media::run)
         .on(sync_contact::run)
         .on(send_mail::run)
+        .on(send_invitation::run)
         .on(remind_activity::run)
         .on(roll_up_statistics::run)
         .on(check_devices::run)

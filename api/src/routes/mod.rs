@@ -1,5 +1,6 @@
 //! The routes, one file for each group.
 
+mod account;
 mod activities;
 mod audit;
 mod auth;
@@ -8,12 +9,14 @@ mod conversations;
 mod deals;
 mod devices;
 pub(crate) mod health;
+mod invitations;
 mod jobs;
 mod media;
 mod messages;
 mod notifications;
 mod schedules;
 mod search;
+mod second_factor;
 mod settings;
 mod statistics;
 mod webhook;
@@ -38,8 +41,11 @@ type Records = (audit::Audit, bulk::BulkRuns);
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
+/// Signing in.
+type SigningIn = (auth::Auth, second_factor::SecondFactors, account::Account, invitations::Invitations);
+
 type All = (
-    auth::Auth,
+    SigningIn,
     Records,
     health::Health,
     devices::Devices,
@@ -59,9 +65,20 @@ type All = (
 
 /// Every group.
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
-    let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
+    let Parts { ledger, transport, sealer, store, public_url, proxies, .. } = parts;
     (
-        auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
+        (
+            auth::Auth {
+                ledger: ledger.clone(),
+                sealer: sealer.clone(),
+                guard: guard.clone(),
+                secure: public_url.starts_with("https://"),
+                proxies: *proxies,
+            },
+            second_factor::SecondFactors { ledger: ledger.clone(), sealer: sealer.clone() },
+            account::Account { ledger: ledger.clone(), guard: guard.clone() },
+            invitations::Invitations { ledger: ledger.clone() },
+        ),
         (audit::Audit { ledger: ledger.clone() }, bulk::BulkRuns { ledger: ledger.clone() }),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },

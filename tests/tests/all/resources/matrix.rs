@@ -20,7 +20,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 14] = [
+const FOR_ALL: [&str; 24] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -37,11 +37,35 @@ const FOR_ALL: [&str; 14] = [
     "calendar_feed_get",
     "calendar_feed_create",
     "calendar_feed_delete",
+    // One's own; `api::sessions` tells of them.
+    "sessions_list",
+    "sessions_end",
+    "sessions_end_others",
+    // `api::second_factor` tells of these.
+    "totp_get",
+    "totp_begin",
+    "totp_confirm",
+    "totp_recovery_codes",
+    "totp_disable",
+    // And `api::accounts` of these.
+    "me_update",
+    "password_change",
 ];
 /// Whoever sees the record may do these.
 const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
 /// Nobody has to be signed in for these.
-const OPEN: [&str; 7] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook", "calendar_ics"];
+const OPEN: [&str; 10] = [
+    "auth_login",
+    "auth_refresh",
+    "auth_logout",
+    "password_forgotten",
+    "password_reset",
+    "invitations_accept",
+    "health_live",
+    "health_ready",
+    "whatsapp_webhook",
+    "calendar_ics",
+];
 
 struct Operation {
     id: String,
@@ -85,6 +109,7 @@ fn body(operation: &Operation, known: &BTreeMap<String, String>) -> Option<Value
         }
         "webhooks_create" => json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["contacts.*"] }),
         "webhooks_replay" => json!({ "since": "2026-12-01T12:00:00Z" }),
+        "invitations_create" => json!({ "email": "nova@example.com", "role": "agent" }),
         "deals_move" => json!({ "stage_id": known["/api/stages"] }),
         _ => json!({}),
     })
@@ -180,6 +205,9 @@ on_both_databases! {
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        let invited = app.post(&ana, "/api/invitations", json!({ "email": "novo@example.com", "role": "agent" })).await.is(201);
+        known.insert("/api/invitations".into(), invited.id());
+        known.insert("/api/auth/sessions".into(), uuid::Uuid::now_v7().to_string());
         domain::schedules::seed(&app.ledger).await.unwrap();
         let schedules = app.get(&ana, "/api/schedules").await.is(200);
         known.insert("/api/schedules".into(), schedules.json["data"][0]["id"].as_str().unwrap().into());
