@@ -200,14 +200,7 @@ impl Guard {
 /// What somebody is told of themselves.
 pub(crate) fn me(own: &Scope, user: user::Model, tenant: tenant::Model) -> Me {
     Me {
-        user: MyUser {
-            id: user.id,
-            email: user.email,
-            name: user.name,
-            role: user.role,
-            locale: user.locale,
-            time_zone: user.time_zone,
-        },
+        user: MyUser { id: user.id, email: user.email, name: user.name, role: user.role, locale: user.locale, time_zone: user.time_zone },
         tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
         abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
     }

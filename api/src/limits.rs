@@ -60,11 +60,6 @@ impl Gate {
         Self { limits, due: Mutex::default() }
     }
 
-    /// Whether programs with tokens are counted at all.
-    pub(crate) fn counts_tokens(&self) -> bool {
-        self.limits.token > 0
-    }
-
     /// The turn of one who asks now; `None` for who may ask as often as they like.
     pub(crate) fn turn(&self, asker: Asker, now: Instant) -> Option<Turn> {
         let limit = match asker {

@@ -168,8 +168,10 @@ async fn devices(settings: &Settings, ledger: &Ledger, report: &mut Report) -> a
         for device in &page {
             let name = format!("the device {} ({})", device.name, device.id);
             if let Err(error) = Secrets::open(&sealer, device) {
-                report
-                    .fail(&format!("{name}: {error:#}"), "name the key it was connected with in SOMO_SECRET_KEYS_OLD, or enter its access again");
+                report.fail(
+                    &format!("{name}: {error:#}"),
+                    "name the key it was connected with in SOMO_SECRET_KEYS_OLD, or enter its access again",
+                );
             } else if devices::down(device.status) {
                 let why = device.status_reason.as_deref().unwrap_or("no reason given");
                 report.fail(

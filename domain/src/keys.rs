@@ -43,7 +43,8 @@ pub async fn rotate(db: &Db, sealer: &Sealer) -> Result<Rotated> {
     for (table, column) in SEALED {
         let mut after = String::new();
         loop {
-            let some = format!("select {column} as old from {table} where {column} not like $1 and {column} > $2 order by {column} limit $3");
+            let some =
+                format!("select {column} as old from {table} where {column} not like $1 and {column} > $2 order by {column} limit $3");
             let values = [format!("{}%", sealer.mark()).into(), after.clone().into(), BATCH.into()];
             let rows = db.read.query_all_raw(Statement::from_sql_and_values(db.backend(), some, values)).await?;
             for row in &rows {

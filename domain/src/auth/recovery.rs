@@ -44,7 +44,8 @@ pub async fn forgotten(ledger: &Ledger, email: &str) -> Result<()> {
 
 async fn ask(ledger: &Ledger, email: &str) -> Result<()> {
     let db = ledger.db();
-    let Some(user::Model { tenant_id, id: user_id, .. }) = users::by_email(db, email).await?.filter(|user| user.disabled_at.is_none()) else {
+    let Some(user::Model { tenant_id, id: user_id, .. }) = users::by_email(db, email).await?.filter(|user| user.disabled_at.is_none())
+    else {
         return Ok(());
     };
     let now = Utc::now();
@@ -77,11 +78,8 @@ pub async fn token(ledger: &Ledger, tenant: TenantId, id: PasswordResetId) -> Re
     let token = secret("somo_reset_");
     let tx = ledger.begin().await?;
     let open = table::Column::TenantId.eq(tenant).and(table::Column::Id.eq(id)).and(table::Column::ExpiresAt.gt(Utc::now()));
-    let set = table::Entity::update_many()
-        .col_expr(table::Column::TokenHash, Expr::value(fingerprint(&token)))
-        .filter(open)
-        .exec(&*tx)
-        .await?;
+    let set =
+        table::Entity::update_many().col_expr(table::Column::TokenHash, Expr::value(fingerprint(&token))).filter(open).exec(&*tx).await?;
     tx.commit().await?;
     Ok((set.rows_affected == 1).then_some(token))
 }

@@ -212,13 +212,15 @@ async fn by_authenticator(write: &Write<'_>, sealer: &Sealer, factor: &table::Mo
     let secret = sealer.open(&factor.secret)?;
     let taken = match totp::step_of(&secret, code, now, factor.last_step) {
         // Two who send it at once: the second finds it taken.
-        Some(step) => table::Entity::update_many()
-            .col_expr(table::Column::LastStep, Expr::value(step))
-            .col_expr(table::Column::Failures, Expr::value(0_i64))
-            .filter(own.clone().and(table::Column::LastStep.lt(step)))
-            .exec(&***write)
-            .await?
-            .rows_affected,
+        Some(step) => {
+            table::Entity::update_many()
+                .col_expr(table::Column::LastStep, Expr::value(step))
+                .col_expr(table::Column::Failures, Expr::value(0_i64))
+                .filter(own.clone().and(table::Column::LastStep.lt(step)))
+                .exec(&***write)
+                .await?
+                .rows_affected
+        }
         None => 0,
     };
     if taken == 0 {

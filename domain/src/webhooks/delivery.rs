@@ -212,7 +212,7 @@ pub async fn cancel(write: &Write<'_>, id: WebhookDeliveryId, why: &str) -> Resu
 
 /// After the failed try of this number, ± 10 % so that what failed together doesn't come back together.
 fn pause(attempt: i16, speed: f64) -> Duration {
-    let n = usize::from(attempt.max(1).unsigned_abs() - 1).min(PAUSES.len() - 1);
+    let n = usize::from(attempt.unsigned_abs()).saturating_sub(1).clamp(0, PAUSES.len() - 1);
     Duration::from_secs(PAUSES[n]).mul_f64((0.9 + 0.2 * rand::random::<f64>()) / speed.max(0.001))
 }
 
