@@ -11,6 +11,7 @@ use crate::{
     Guard, Tag,
     guard::{Caller, Me, me},
     problem::Answer,
+    written::Written,
 };
 
 pub(crate) struct Account {
@@ -67,6 +68,12 @@ enum Asked {
 
 #[OpenApi(tag = "Tag::Auth")]
 impl Account {
+    /// Who is signed in, and what they may do.
+    #[oai(path = "/me", method = "get", operation_id = "me_get")]
+    async fn get(&self, caller: Caller) -> Answer<Written<Me>> {
+        Ok(caller.0.principal.me.clone())
+    }
+
     /// Change what you are called, your language and your time zone.
     #[oai(path = "/me", method = "patch", operation_id = "me_update")]
     async fn update(&self, caller: Caller, body: Json<AccountUpdate>) -> Answer<Json<Me>> {

@@ -19,9 +19,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
     Guard, Tag, address,
-    guard::{ACCESS_SECONDS, Caller, Me},
+    guard::{ACCESS_SECONDS, Caller},
     problem::Answer,
-    written::Written,
 };
 
 /// The cookie that renews the access token.
@@ -150,12 +149,6 @@ impl Auth {
         sessions::end_others(&self.ledger, &caller.scope(), caller.0.principal.session).await?;
         self.guard.forget();
         Ok(Ended::Done)
-    }
-
-    /// Who is signed in, and what they may do.
-    #[oai(path = "/me", method = "get", operation_id = "me_get")]
-    async fn me(&self, caller: Caller) -> Answer<Written<Me>> {
-        Ok(caller.0.principal.me.clone())
     }
 }
 

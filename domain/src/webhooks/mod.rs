@@ -340,7 +340,7 @@ fn checked(name: Option<&str>, url: Option<&str>) -> Result<(Option<String>, Opt
                 Ok(url) if url.has_host() && url.username().is_empty() && url.password().is_none() => Ok(text),
                 _ => Err(("invalid", "takes an address with a host, and without a user and a password".to_owned())),
             },
-            Ok(_) => Err(("required", "is required".to_owned())),
+            Ok(_) | Err(("too_short", _)) => Err(("required", "is required".to_owned())),
             Err(refusal) => Err(refusal),
         };
         match taken {

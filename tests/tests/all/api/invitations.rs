@@ -65,7 +65,7 @@ on_both_databases! {
         assert_eq!((&me["user"]["name"], &me["user"]["role"], &me["tenant"]["slug"]), (&json!("Novo Lima"), &json!("agent"), &json!("loja")));
         assert_eq!(app.get(&ana, INVITATIONS).await.is(200).json["data"], json!([]));
         // They are found as the others are.
-        let found = app.get(&ana, "/api/users?search=novo").await.is(200).json;
+        let found = app.get(&ana, "/api/users?q=novo").await.is(200).json;
         assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{found}");
         app.claim::<SendMail>().await; // a new place
         app.finish().await;

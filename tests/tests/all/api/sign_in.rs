@@ -32,8 +32,8 @@ pub(super) async fn sign_in(app: &TestApp, email: &str, password: &str) -> Answe
 
 /// A cookie of an answer, as it is set.
 pub(super) fn set_cookie<'a>(answer: &'a Answer, name: &str) -> &'a str {
-    let set = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
-    set.filter(|set| set.split('=').next() == Some(name)).next_back().unwrap_or_default()
+    let mut set = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+    set.rfind(|set| set.split('=').next() == Some(name)).unwrap_or_default()
 }
 
 /// The refresh cookie of an answer, to be sent back.

@@ -46,6 +46,7 @@ pub(super) fn received(address: &str) -> Vec<String> {
 /// What stands after `#` in the link of the one mail.
 fn link(mails: &[String], page: &str) -> String {
     let [mail] = mails else { panic!("{mails:#?}") };
+    let mail = mail.replace("=\r\n", "").replace("=\n", ""); // long lines are wrapped
     let (_, token) = mail.split_once(&format!("/{page}#")).unwrap_or_else(|| panic!("{mail}"));
     token.split_whitespace().next().unwrap().to_owned()
 }
