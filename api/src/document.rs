@@ -38,9 +38,9 @@ pub(crate) fn publish(mut document: Value) -> Value {
         "type": "apiKey", "in": "header", "name": "X-Hub-Signature-256",
         "description": "`sha256=` and the HMAC-SHA256 of the raw body under the app's secret, in hex.",
     });
-    for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete(method, operation);
+            complete(path, method, operation);
         }
     }
     document = modern(document);
@@ -54,8 +54,13 @@ pub(crate) fn publish(mut document: Value) -> Value {
     sorted(document)
 }
 
+/// Whether nothing of what is asked and answered at a path is kept for a repeated request: passwords and secrets are not.
+pub(crate) fn confidential(path: &str) -> bool {
+    path.starts_with("/api/auth/") || path == "/api/me/password"
+}
+
 /// Adds what every operation has.
-fn complete(method: &str, operation: &mut Value) {
+fn complete(path: &str, method: &str, operation: &mut Value) {
     let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
     match id.as_str() {
         "auth_refresh" => operation["security"] = json!([{ COOKIE: [] }]),
@@ -86,7 +91,7 @@ fn complete(method: &str, operation: &mut Value) {
         }
     }
     // An upload is streamed, so nobody can tell whether it is the same one.
-    if method == "post" && !form && operation["security"][0].get(TOKEN).is_some() {
+    if method == "post" && !form && !confidential(path) && operation["security"][0].get(TOKEN).is_some() {
         let header = json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },

@@ -8,8 +8,10 @@ use std::{
 };
 
 use domain::{
+    auth::network,
     collaboration::attachments,
     idempotency::{self, Begun},
+    seal::Sealer,
 };
 use futures::FutureExt;
 use jobs::Ledger;
@@ -23,10 +25,14 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
+    address,
+    browsers::Browsers,
+    document::confidential,
     guard::{Guard, bearer},
+    limits::{Asker, Gate, Turn},
     operations::Operations,
     places::Places,
-    problem::{Draft, Failure, internal, of_error, too_large, unauthorized},
+    problem::{Draft, Failure, internal, of_error, too_large, too_often, unauthorized},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,8 +52,13 @@ const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
 /// Wraps the app.
 pub(crate) struct Edge {
     pub(crate) ledger: Ledger,
+    pub(crate) sealer: Sealer,
     pub(crate) guard: Arc<Guard>,
     pub(crate) operations: Arc<Operations>,
+    pub(crate) browsers: Browsers,
+    pub(crate) gate: Arc<Gate>,
+    /// How many proxies requests pass.
+    pub(crate) proxies: usize,
     pub(crate) max_body: usize,
     /// Room for files that come at once.
     pub(crate) uploads: Places,
@@ -57,17 +68,47 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, guard, operations, max_body, uploads } = self;
+        let Self { ledger, sealer, guard, operations, browsers, gate, proxies, max_body, uploads } = self;
         Edged {
             inner,
             edge: Edge {
                 ledger: ledger.clone(),
+                sealer: sealer.clone(),
                 guard: guard.clone(),
                 operations: operations.clone(),
+                browsers: browsers.clone(),
+                gate: gate.clone(),
+                proxies: *proxies,
                 max_body: *max_body,
                 uploads: uploads.clone(),
             },
         }
+    }
+}
+
+impl Edge {
+    /// The turn of who asks, if they are counted. Meta may always ask, and who watches the installation.
+    async fn turn(&self, request: &mut Request) -> Option<Turn> {
+        let path = request.uri().path().strip_prefix("/api/")?;
+        if path == "whatsapp/webhook" || path.starts_with("health/") || path.starts_with("openapi.") {
+            return None;
+        }
+        // Who signs in is nobody yet.
+        let token = bearer(request).filter(|_| !path.starts_with("auth/") || *request.method() != Method::POST).map(str::to_owned);
+        let asker = match token {
+            Some(token) => self.guard.principal(&token).await.ok(),
+            None => None,
+        };
+        let asker = match asker {
+            Some(principal) => {
+                let asker = principal.asker();
+                request.extensions_mut().insert(principal);
+                asker
+            }
+            // From the machine itself comes whoever a proxy lets in that SOMO was not told of.
+            None => address::of(request, self.proxies).filter(|ip| !ip.is_loopback()).map(|ip| Asker::Address(network(ip))),
+        };
+        self.gate.turn(asker?, Instant::now())
     }
 }
 
@@ -84,9 +125,18 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let began = Instant::now();
         let id = request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
+        let reader = self.edge.browsers.reader(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let span = tracing::info_span!("request", id, %method, path = shown(&path));
-        let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().instrument(span.clone()).await;
+        let turn = self.edge.turn(&mut request).instrument(span.clone()).await;
+        let wait = turn.filter(|turn| !turn.allowed).map(|turn| turn.wait);
+        let work = async move {
+            match wait {
+                Some(wait) => Ok(self.refuse(&request, too_often(wait))),
+                None => self.answer(request).await,
+            }
+        };
+        let answered = AssertUnwindSafe(work).catch_unwind().instrument(span.clone()).await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => span.in_scope(|| self.problem(&method, &path, &error)).into_response(&id),
@@ -113,14 +163,23 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        self.edge.browsers.complete(reader, headers);
+        if let Some(turn) = turn {
+            turn.tell(headers);
+        }
         Ok(response)
     }
 }
 
 impl<E: Endpoint> Edged<E> {
     async fn answer(&self, mut request: Request) -> Result<Response> {
+        if let Some(answer) = self.edge.browsers.preflight(&request) {
+            return Ok(answer);
+        }
+        if request.uri().path().starts_with("/api/auth/") && *request.method() == Method::POST && self.edge.browsers.foreign(&request) {
+            let detail = "another site made your browser ask; SOMO_CORS_ORIGINS names those that may";
+            return Ok(self.refuse(&request, Draft::new(StatusCode::FORBIDDEN, "cross_site", detail)));
+        }
         // Neither database keeps a NUL in a text.
         if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
@@ -170,7 +229,8 @@ impl<E: Endpoint> Edged<E> {
             }
             _ => None,
         };
-        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| *request.method() == Method::POST).cloned();
+        let repeatable = *request.method() == Method::POST && !confidential(request.uri().path());
+        let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| repeatable).cloned();
         match (key, bearer(&request).map(str::to_owned)) {
             (Some(key), Some(token)) => self.once(request, &key, &token, body.unwrap_or_default()).await,
             _ => self.checked(request, body).await,
@@ -218,36 +278,37 @@ impl<E: Endpoint> Edged<E> {
         let tenant = principal.tenant;
         let what = format!("{} {}\n", request.method(), request.uri());
         let fingerprint = hex::encode(Sha256::new().chain_update(what).chain_update(&body).finalize());
-        let claim = match idempotency::begin(&self.edge.ledger, tenant, actor, key, &fingerprint).await.map_err(Failure)? {
-            Begun::Fresh(claim) => claim,
-            Begun::Replay { status, body } => {
-                let planned = || self.edge.operations.find(request.method(), request.uri().path()).map(|operation| operation.success);
-                // Without a status, whoever did the work died between its commit and the answer.
-                let status = status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(planned).unwrap_or(StatusCode::OK);
-                let mut response = match body {
-                    serde_json::Value::Null => Response::builder().status(status).finish(),
-                    body => poem::web::Json(body).with_status(status).into_response(),
-                };
-                response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-                return Ok(response);
-            }
-            Begun::InFlight => {
-                let draft = Draft::new(
-                    StatusCode::CONFLICT,
-                    "request_in_flight",
-                    "a request with this Idempotency-Key is under way; ask again in a moment",
-                );
-                return Ok(self.refuse(&request, Draft { retry_after: Some(1), ..draft }));
-            }
-            Begun::Mismatch => {
-                let draft = Draft::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "idempotency_key_reused",
-                    "this Idempotency-Key was used for another request",
-                );
-                return Ok(self.refuse(&request, draft));
-            }
-        };
+        let claim =
+            match idempotency::begin(&self.edge.ledger, &self.edge.sealer, tenant, actor, key, &fingerprint).await.map_err(Failure)? {
+                Begun::Fresh(claim) => claim,
+                Begun::Replay { status, body } => {
+                    let planned = || self.edge.operations.find(request.method(), request.uri().path()).map(|operation| operation.success);
+                    // Without a status, whoever did the work died between its commit and the answer.
+                    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(planned).unwrap_or(StatusCode::OK);
+                    let mut response = match body {
+                        serde_json::Value::Null => Response::builder().status(status).finish(),
+                        body => poem::web::Json(body).with_status(status).into_response(),
+                    };
+                    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+                    return Ok(response);
+                }
+                Begun::InFlight => {
+                    let draft = Draft::new(
+                        StatusCode::CONFLICT,
+                        "request_in_flight",
+                        "a request with this Idempotency-Key is under way; ask again in a moment",
+                    );
+                    return Ok(self.refuse(&request, Draft { retry_after: Some(1), ..draft }));
+                }
+                Begun::Mismatch => {
+                    let draft = Draft::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "idempotency_key_reused",
+                        "this Idempotency-Key was used for another request",
+                    );
+                    return Ok(self.refuse(&request, draft));
+                }
+            };
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(claim.clone());
         let id = request_id(&request);
@@ -258,7 +319,7 @@ impl<E: Endpoint> Edged<E> {
         let bytes = body.into_bytes().await.unwrap_or_default();
         let shown = serde_json::from_slice(&bytes).ok();
         // If this fails, the answer that the work kept in its own transaction stands in.
-        if let Err(error) = idempotency::end(&self.edge.ledger, tenant, &claim, status.as_u16(), shown).await {
+        if let Err(error) = idempotency::end(&self.edge.ledger, &self.edge.sealer, tenant, &claim, status.as_u16(), shown).await {
             tracing::warn!(error = %error, "an idempotency key could not be ended; it runs out by itself");
         }
         Ok(Response::from_parts(parts, Body::from_bytes(bytes)))
@@ -317,6 +378,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::Limits;
 
     #[test]
     fn the_log_has_no_secret_address() {
@@ -329,8 +391,12 @@ mod tests {
         let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
         let edge = Edge {
             ledger: ledger.clone(),
-            guard: Arc::new(Guard::new(ledger, &[7; 32])),
+            sealer: Sealer::new(&[7; 32]),
+            guard: Arc::new(Guard::new(ledger, &[7; 32], &[])),
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
+            browsers: Browsers::new("http://127.0.0.1:8080", &[]),
+            gate: Arc::new(Gate::new(Limits::default())),
+            proxies: 0,
             max_body: 100,
             uploads: Places::new(1),
         };

@@ -12,8 +12,11 @@ use std::{
 use chrono::Utc;
 use domain::{
     Error, Scope,
-    auth::{self, SignedIn, tokens},
-    entities::{Role, SessionId, TenantId, UserId},
+    auth::{
+        sessions::{self, SignedIn},
+        tokens,
+    },
+    entities::{Role, SessionId, TenantId, UserId, tenant, user},
     idempotency::Claim,
     resource::access::Grants,
     scope::{self, Actor},
@@ -27,7 +30,7 @@ use poem_openapi::{Object, SecurityScheme, auth::Bearer, types::ToJSON};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::{problem::Failure, written::Written};
+use crate::{limits::Asker, problem::Failure, written::Written};
 
 /// How long an access token is valid, in seconds.
 pub(crate) const ACCESS_SECONDS: i64 = 600;
@@ -40,8 +43,9 @@ const REMEMBERED: usize = 10_000;
 pub struct Guard {
     ledger: Ledger,
     sign: EncodingKey,
-    check: DecodingKey,
     header: Header,
+    /// By the ids of their keys.
+    checks: HashMap<String, DecodingKey>,
     seen: Mutex<HashMap<String, (Instant, Arc<Principal>)>>,
 }
 
@@ -64,6 +68,8 @@ pub(crate) struct Principal {
     pub(crate) tenant: TenantId,
     /// What they are told of themselves.
     pub(crate) me: Written<Me>,
+    /// The session of an access token.
+    pub(crate) session: Option<SessionId>,
     until: Option<i64>,
 }
 
@@ -113,18 +119,17 @@ pub(crate) struct MyTenant {
 }
 
 impl Guard {
-    /// A guard whose tokens are signed with a key made of `secret`.
-    ///
-    /// # Panics
-    /// Never: HMAC takes a key of any length.
+    /// A guard whose tokens are signed with a key made of `secret`. Those signed with one made of the `old` are good, too: a key
+    /// that is replaced signs nobody out.
     #[must_use]
-    pub fn new(ledger: Ledger, secret: &[u8; 32]) -> Self {
-        // Another use of the installation's key gets another key.
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-        mac.update(b"somo access token");
-        let key = mac.finalize().into_bytes();
-        let header = Header { kid: Some(hex::encode(&key[..4])), ..Header::new(Algorithm::HS256) };
-        Self { ledger, sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key), header, seen: Mutex::default() }
+    pub fn new(ledger: Ledger, secret: &[u8; 32], old: &[[u8; 32]]) -> Self {
+        let (id, key) = signing(secret);
+        let header = Header { kid: Some(id), ..Header::new(Algorithm::HS256) };
+        let checks = std::iter::once(secret).chain(old).map(|secret| {
+            let (id, key) = signing(secret);
+            (id, DecodingKey::from_secret(&key))
+        });
+        Self { ledger, sign: EncodingKey::from_secret(&key), header, checks: checks.collect(), seen: Mutex::default() }
     }
 
     /// An access token for a session.
@@ -147,36 +152,35 @@ impl Guard {
             return Ok(principal);
         }
         let db = self.ledger.db();
-        let (account, actor, abilities, until) = if token.starts_with(tokens::PREFIX) {
+        let (account, actor, abilities, life) = if token.starts_with(tokens::PREFIX) {
             let (account, id, abilities) = tokens::token_account(db, token).await?.ok_or(REFUSED)?;
             let actor = Actor::Token { user: account.user, token: id };
             (account, actor, Some(abilities), None)
         } else {
             let mut rules = Validation::new(Algorithm::HS256);
             rules.leeway = 0;
-            let claims = jsonwebtoken::decode::<Claims>(token, &self.check, &rules).map_err(|_| REFUSED)?.claims;
-            let account = auth::session_account(db, claims.tid, claims.sid, claims.sub).await?.ok_or(REFUSED)?;
+            let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid).ok_or(REFUSED)?;
+            let check = self.checks.get(&kid).ok_or(REFUSED)?;
+            let claims = jsonwebtoken::decode::<Claims>(token, check, &rules).map_err(|_| REFUSED)?.claims;
+            let account = sessions::session_account(db, claims.tid, claims.sid, claims.sub).await?.ok_or(REFUSED)?;
             let actor = Actor::User(account.user);
-            (account, actor, None, Some(claims.exp))
+            (account, actor, None, Some((claims.sid, claims.exp)))
         };
         let grants = Arc::new(Grants::of(&db.read, account.tenant, account.user).await?);
         let own =
             Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;
-        let me = Me {
-            user: MyUser {
-                id: user.id,
-                email: user.email,
-                name: user.name,
-                role: user.role,
-                locale: user.locale,
-                time_zone: user.time_zone,
-            },
-            tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
-            abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
-        };
-        let (tenant, me) = (tenant.id, Written::of(&me.to_json()));
-        let principal = Arc::new(Principal { actor, role: account.role, grants, abilities, tenant, me, until });
+        let (tenant, me) = (tenant.id, Written::of(&me(&own, user, tenant).to_json()));
+        let principal = Arc::new(Principal {
+            actor,
+            role: account.role,
+            grants,
+            abilities,
+            tenant,
+            me,
+            session: life.map(|(session, _)| session),
+            until: life.map(|(_, until)| until),
+        });
         let mut seen = self.seen.lock().expect("nothing panics while holding it");
         if seen.len() >= REMEMBERED {
             seen.clear();
@@ -193,7 +197,33 @@ impl Guard {
     }
 }
 
+/// What somebody is told of themselves.
+pub(crate) fn me(own: &Scope, user: user::Model, tenant: tenant::Model) -> Me {
+    Me {
+        user: MyUser { id: user.id, email: user.email, name: user.name, role: user.role, locale: user.locale, time_zone: user.time_zone },
+        tenant: MyTenant { id: tenant.id, name: tenant.name, slug: tenant.slug, locale: tenant.locale, time_zone: tenant.time_zone },
+        abilities: scope::abilities().filter(|ability| own.require(ability).is_ok()).map(str::to_owned).collect(),
+    }
+}
+
+/// The key that is made of an installation's key, and its id: another use gets another key.
+fn signing(secret: &[u8; 32]) -> (String, [u8; 32]) {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(b"somo access token");
+    let key: [u8; 32] = mac.finalize().into_bytes().into();
+    (hex::encode(&key[..4]), key)
+}
+
 impl Principal {
+    /// As whom they are counted.
+    pub(crate) fn asker(&self) -> Option<Asker> {
+        match self.actor {
+            Actor::User(user) => Some(Asker::User(user)),
+            Actor::Token { token, .. } => Some(Asker::Token(token)),
+            Actor::Job(_) | Actor::Provider | Actor::System => None,
+        }
+    }
+
     /// What they may see and do.
     pub(crate) fn scope(&self, idempotency: Option<Claim>) -> Scope {
         let Self { actor, role, grants, abilities, tenant, .. } = self;
@@ -244,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn an_access_token_is_good_for_its_time_and_under_its_key() {
         let ledger = Ledger::new(Db::open("sqlite::memory:").await.expect("SQLite opens"), Wake::local());
-        let guard = Guard::new(ledger.clone(), &[7; 32]);
+        let guard = Guard::new(ledger.clone(), &[7; 32], &[]);
         let token = |guard: &Guard, exp: i64| {
             let claims = Claims { sub: UserId::new(), tid: TenantId::new(), sid: SessionId::new(), iat: exp - ACCESS_SECONDS, exp };
             jsonwebtoken::encode(&guard.header, &claims, &guard.sign).expect("a token")
@@ -252,8 +282,11 @@ mod tests {
         let now = Utc::now().timestamp();
         let refused = |answer| matches!(answer, Err(Error::Unauthorized { code: "invalid_token", .. }));
         assert!(refused(guard.principal(&token(&guard, now - 1)).await));
-        assert!(refused(guard.principal(&token(&Guard::new(ledger, &[8; 32]), now + 60)).await));
+        assert!(refused(guard.principal(&token(&Guard::new(ledger.clone(), &[8; 32], &[]), now + 60)).await));
         // One that is good is looked up; this database has no tables.
         assert!(matches!(guard.principal(&token(&guard, now + 60)).await, Err(Error::Db(_))));
+        let rolled = Guard::new(ledger, &[8; 32], &[[7; 32]]);
+        assert!(matches!(rolled.principal(&token(&guard, now + 60)).await, Err(Error::Db(_))));
+        assert!(refused(guard.principal(&token(&rolled, now + 60)).await));
     }
 }

@@ -2,17 +2,20 @@
 //! domain, converts.
 //!
 //! - [`app`] puts the routes together; one file for each group of them under `routes`.
-//! - `edge` is what every request passes, `guard` says who is asking, `problem` is what every failure becomes,
+//! - `edge` is what every request passes, `browsers` what it takes with those, `guard` says who is asking, `problem` is what every failure becomes,
 //!   `document` publishes what there is, `operations` holds requests to it.
 //!
 //! To add a route: a method in its group's file, with a literal operation id; `somo openapi` writes the document anew.
 
+mod address;
+mod browsers;
 mod document;
 mod edge;
 mod figures;
 mod files;
 mod guard;
 mod intake;
+mod limits;
 mod operations;
 mod places;
 mod problem;
@@ -36,6 +39,7 @@ use serde_json::Value;
 
 pub use figures::Figures;
 pub use guard::Guard;
+pub use limits::Limits;
 
 /// What the app stands on.
 #[derive(Clone)]
@@ -48,10 +52,18 @@ pub struct Parts {
     pub sealer: Sealer,
     /// The installation's key.
     pub secret: [u8; 32],
+    /// Keys whose access tokens are good, too.
+    pub old_secrets: Vec<[u8; 32]>,
     /// Where files lie.
     pub store: Arc<dyn ObjectStore>,
     /// Under which address people reach it.
     pub public_url: String,
+    /// Other sites whose pages may read answers.
+    pub cors_origins: Vec<String>,
+    /// How many proxies requests pass.
+    pub proxies: usize,
+    /// How often somebody may ask.
+    pub limits: Limits,
     /// The largest JSON body, in bytes.
     pub max_body: usize,
     /// The process's figures.
@@ -73,6 +85,8 @@ pub(crate) enum Tag {
     Conversations,
     /// What Meta calls.
     Webhooks,
+    /// Addresses of yours that are told what happens.
+    OutgoingWebhooks,
     /// Figures.
     Statistics,
     /// What is done in the background.
@@ -124,11 +138,14 @@ fn docs(document: &str) -> String {
 pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + use<>> {
     let document = document();
     let operations = Arc::new(operations::Operations::of(&document)?);
-    let guard = Arc::new(Guard::new(parts.ledger.clone(), &parts.secret));
+    let guard = Arc::new(Guard::new(parts.ledger.clone(), &parts.secret, &parts.old_secrets));
     let service = service!(routes::all(&parts, &guard));
     let figures = (parts.figures.clone(), parts.ledger.clone());
     let uploads = places::Places::new(edge::UPLOADS);
-    let edge = edge::Edge { ledger: parts.ledger, guard: guard.clone(), operations, max_body: parts.max_body, uploads };
+    let browsers = browsers::Browsers::new(&parts.public_url, &parts.cors_origins);
+    let gate = Arc::new(limits::Gate::new(parts.limits));
+    let (ledger, max_body, proxies) = (parts.ledger, parts.max_body, parts.proxies);
+    let edge = edge::Edge { ledger, sealer: parts.sealer, guard: guard.clone(), operations, browsers, gate, proxies, max_body, uploads };
     Ok(published::routes(document, docs)
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))

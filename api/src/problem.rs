@@ -207,6 +207,12 @@ pub(crate) fn unsupported_media_type() -> Draft {
     Draft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send the body as application/json")
 }
 
+/// More than somebody may ask.
+pub(crate) fn too_often(wait: u64) -> Draft {
+    let draft = Draft::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "you have asked too often; wait and ask again");
+    Draft { retry_after: Some(wait), ..draft }
+}
+
 pub(crate) fn too_large() -> Draft {
     Draft::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than this path takes")
 }

@@ -1,10 +1,15 @@
-//! What is published of the API: its document and the page that shows it. Each is written when it is first asked for.
+//! What is published beside the API: its document and the page that shows it, written when they are first asked for; and the page
+//! that links in mails lead to.
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync};
 use serde_json::Value;
+
+const HTML: &str = "text/html; charset=utf-8";
+/// Where a mail's link is opened: it takes the token that stands after `#`, and asks for the rest.
+const LINK: &str = include_str!("link.html");
 
 /// The pages, about this document.
 pub(crate) fn routes(document: Value, page: fn(&str) -> String) -> Route {
@@ -13,7 +18,9 @@ pub(crate) fn routes(document: Value, page: fn(&str) -> String) -> Route {
     Route::new()
         .at("/api/openapi.json", lazily("application/json", move || json))
         .at("/api/openapi.yaml", lazily("application/yaml", move || serde_yaml::to_string(&document).unwrap_or_default()))
-        .at("/docs", lazily("text/html; charset=utf-8", move || page(&shown)))
+        .at("/docs", lazily(HTML, move || page(&shown)))
+        .at("/reset-password", lazily(HTML, || LINK.to_owned()))
+        .at("/invitation", lazily(HTML, || LINK.to_owned()))
 }
 
 fn lazily(content_type: &'static str, write: impl FnOnce() -> String + Send + 'static) -> impl Endpoint<Output = Response> {

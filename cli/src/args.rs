@@ -60,6 +60,12 @@ pub enum Command {
         #[command(subcommand)]
         action: SearchAction,
     },
+    /// Look after the installation's keys.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        action: KeysAction,
+    },
     /// Make personal access tokens.
     Token {
         /// What to do.
@@ -149,6 +155,13 @@ pub enum UserAction {
 pub enum SearchAction {
     /// Make it anew of the records that are there, while people go on writing.
     Rebuild,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Seal anew what was sealed with a key of SOMO_SECRET_KEYS_OLD, while people go on working.
+    Rotate,
 }
 
 /// What to do with tokens.

@@ -6,10 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use config::Settings;
 use db::Db;
-use domain::{
-    seal::Sealer,
-    whatsapp::devices::{self, Secrets},
-};
+use domain::whatsapp::devices::{self, Secrets};
 use jobs::{Ledger, Wake};
 
 use crate::open;
@@ -158,7 +155,11 @@ async fn database(settings: &Settings, db: Db, report: &mut Report) -> anyhow::R
 }
 
 async fn devices(settings: &Settings, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
-    let sealer = Sealer::new(settings.secret_key.bytes());
+    let sealer = open::sealer(settings);
+    match domain::keys::old(ledger.db(), &sealer).await? {
+        0 => {}
+        old => report.note(&format!("{old} secrets are sealed with an old key"), "run `somo keys rotate`"),
+    }
     let mut after = None;
     loop {
         let page = devices::every(ledger.db(), after).await?;
@@ -167,8 +168,10 @@ async fn devices(settings: &Settings, ledger: &Ledger, report: &mut Report) -> a
         for device in &page {
             let name = format!("the device {} ({})", device.name, device.id);
             if let Err(error) = Secrets::open(&sealer, device) {
-                report
-                    .fail(&format!("{name}: {error:#}"), "set SOMO_SECRET_KEY to the key it was connected with, or enter its access again");
+                report.fail(
+                    &format!("{name}: {error:#}"),
+                    "name the key it was connected with in SOMO_SECRET_KEYS_OLD, or enter its access again",
+                );
             } else if devices::down(device.status) {
                 let why = device.status_reason.as_deref().unwrap_or("no reason given");
                 report.fail(

@@ -10,6 +10,7 @@ mod accounts;
 pub mod args;
 mod demo;
 mod doctor;
+mod keys;
 mod migrate;
 mod open;
 mod roles;
@@ -68,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate { direction } => migrate::run(&settings, direction).await,
         Command::User { action } => accounts::user(&settings, action).await,
         Command::Search { action } => search::run(&settings, action).await,
+        Command::Keys { action } => keys::run(&settings, action).await,
         Command::Token { action } => accounts::token(&settings, action).await,
         Command::Demo { sandbox, locale } => demo::run(&settings, &sandbox, locale).await,
         Command::Doctor => doctor::run(&settings).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use config::{QueueTransport, Settings};
+use config::{QueueTransport, SecretKey, Settings};
 use db::Db;
 use domain::{
     entities::Role,
@@ -53,7 +53,12 @@ pub(crate) async fn all(settings: &Settings, migrate: bool) -> anyhow::Result<Op
     let media = settings.media_dir();
     make_folder(&media)?;
     let store = LocalFileSystem::new_with_prefix(&media).with_context(|| format!("{} can't be used for files", media.display()))?;
-    Ok(Opened { ledger, transport: transport(settings)?, sealer: Sealer::new(settings.secret_key.bytes()), store: Arc::new(store) })
+    Ok(Opened { ledger, transport: transport(settings)?, sealer: sealer(settings), store: Arc::new(store) })
+}
+
+/// What seals and opens secrets.
+pub(crate) fn sealer(settings: &Settings) -> Sealer {
+    Sealer::with_old(settings.secret_key.bytes(), settings.secret_keys_old.iter().map(SecretKey::bytes))
 }
 
 /// How jobs are delivered.

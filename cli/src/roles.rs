@@ -106,6 +106,10 @@ fn work(settings: &Settings, opened: &Opened, options: Options) -> anyhow::Resul
         store: opened.store.clone(),
         mailer,
         public_url: settings.public_url.clone(),
+        webhooks: workers::Webhooks {
+            client: egress::Client::new(egress::Options { allowed: settings.egress_allow.clone(), ..egress::Options::default() })?,
+            retry_speed: settings.webhook_retry_speed,
+        },
     };
     Ok(Runtime::start(opened.ledger.clone(), workers::handlers(context), opened.transport.clone(), options))
 }
@@ -117,8 +121,12 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         transport: opened.transport.clone(),
         sealer: opened.sealer.clone(),
         secret: *settings.secret_key.bytes(),
+        old_secrets: settings.secret_keys_old.iter().map(|key| *key.bytes()).collect(),
         store: opened.store.clone(),
         public_url: settings.public_url.clone(),
+        cors_origins: settings.cors_origins.clone(),
+        proxies: settings.proxies,
+        limits: api::Limits { user: settings.user_rate, token: settings.token_rate, address: settings.address_rate },
         max_body: settings.max_body_bytes,
         figures: api::Figures::install()?,
     })?;

@@ -7,9 +7,14 @@
 mod secret_key;
 mod sources;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use ipnet::IpNet;
 pub use secret_key::SecretKey;
 use sources::Sources;
 
@@ -29,8 +34,23 @@ pub struct Settings {
     /// Seals the secrets in the database and signs access tokens. `SOMO_SECRET_KEY`: 32 bytes in base64; with SQLite, made in
     /// the data folder when unset.
     pub secret_key: SecretKey,
+    /// Keys that were the secret key, or will be: what they sealed can be read, and access tokens that they signed are good until
+    /// they expire. `SOMO_SECRET_KEYS_OLD`, separated by commas; none.
+    pub secret_keys_old: Vec<SecretKey>,
     /// How browsers and WhatsApp reach the API, without a slash at the end. `SOMO_PUBLIC_URL`, http:// and the bind address.
     pub public_url: String,
+    /// Other sites whose pages may read what the API answers, such as `https://panel.example.com`. `SOMO_CORS_ORIGINS`, separated
+    /// by commas; none.
+    pub cors_origins: Vec<String>,
+    /// How many proxies requests pass: the address of who asks is the one that the outermost of them saw, in `X-Forwarded-For`.
+    /// `SOMO_PROXIES`, 0.
+    pub proxies: usize,
+    /// How often somebody signed in may ask in a minute; 0: as often as they like. `SOMO_USER_RATE`, 1200.
+    pub user_rate: u32,
+    /// The same of a program with a personal token. `SOMO_TOKEN_RATE`, 0.
+    pub token_rate: u32,
+    /// The same of an address from which nobody is signed in. `SOMO_ADDRESS_RATE`, 300.
+    pub address_rate: u32,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -49,6 +69,11 @@ pub struct Settings {
     pub admin_password: Option<String>,
     /// The largest request body that is read, in bytes. `SOMO_MAX_BODY_BYTES`, 5 MiB.
     pub max_body_bytes: usize,
+    /// Networks that may be called though they are not public, when others enter addresses in them: webhooks of your own house.
+    /// `SOMO_EGRESS_ALLOW`, none: `10.1.0.0/16, 192.168.7.4`.
+    pub egress_allow: Vec<IpNet>,
+    /// How many times faster than usual a webhook that failed is tried again. `SOMO_WEBHOOK_RETRY_SPEED`, 1; for tests.
+    pub webhook_retry_speed: f64,
     /// What was set but is no setting, to be logged as a warning: `SOMO_BINDD`.
     pub unknown: Vec<String>,
 }
@@ -113,6 +138,12 @@ impl Settings {
         let http = ["http://", "https://"];
         Ok(Self {
             secret_key: SecretKey::find(from, &data_dir, &database_url)?,
+            secret_keys_old: SecretKey::old(from)?,
+            cors_origins: origins(from)?,
+            user_rate: from.parsed("user_rate", "1200", "a number of requests a minute such as 1200")?,
+            token_rate: from.parsed("token_rate", "0", "a number of requests a minute such as 6000")?,
+            address_rate: from.parsed("address_rate", "300", "a number of requests a minute such as 300")?,
+            proxies: from.parsed("proxies", "0", "a number such as 1")?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
             whatsapp_graph_url: from
@@ -122,6 +153,8 @@ impl Settings {
             log: from.or("log", "info"),
             log_format: from.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?.unwrap_or(LogFormat::Text),
             max_body_bytes: from.parsed("max_body_bytes", "5242880", "a number of bytes such as 5242880")?,
+            egress_allow: networks(from)?,
+            webhook_retry_speed: from.parsed::<f64>("webhook_retry_speed", "1", "a number such as 1")?.clamp(0.01, 100_000.0),
             unknown: from.unknown(),
             bind,
             data_dir,
@@ -139,6 +172,30 @@ impl Settings {
     pub fn media_dir(&self) -> PathBuf {
         self.data_dir.join("media")
     }
+}
+
+/// The networks that may be called, with commas between them.
+fn networks(from: &Sources) -> anyhow::Result<Vec<IpNet>> {
+    let text = from.or("egress_allow", "");
+    let network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let networks: Option<Vec<IpNet>> = parts.map(network).collect();
+    networks.with_context(|| {
+        format!("{} must be networks with commas between them, such as 10.1.0.0/16, 192.168.7.4", from.name("egress_allow"))
+    })
+}
+
+/// Sites as browsers name them: no path, and letters in lower case.
+fn origins(from: &Sources) -> anyhow::Result<Vec<String>> {
+    let read = |text: String| {
+        let origin = without_slash(text.to_lowercase());
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '*', '?', '#', '@', ' ']) {
+            bail!("{} must be sites such as https://panel.example.com, separated by commas", from.name("cors_origins"))
+        }
+        Ok(origin)
+    };
+    from.list("cors_origins").into_iter().map(read).collect()
 }
 
 fn without_slash(url: String) -> String {
@@ -163,7 +220,13 @@ impl fmt::Debug for Settings {
             redis_url,
             queue_transport,
             secret_key,
+            secret_keys_old,
             public_url,
+            cors_origins,
+            proxies,
+            user_rate,
+            token_rate,
+            address_rate,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -173,6 +236,8 @@ impl fmt::Debug for Settings {
             admin_email,
             admin_password,
             max_body_bytes,
+            egress_allow,
+            webhook_retry_speed,
             unknown,
         } = self;
         f.debug_struct("Settings")
@@ -182,7 +247,13 @@ impl fmt::Debug for Settings {
             .field("redis_url", &redis_url.as_deref().map(without_password))
             .field("queue_transport", queue_transport)
             .field("secret_key", secret_key)
+            .field("secret_keys_old", secret_keys_old)
             .field("public_url", &without_password(public_url))
+            .field("cors_origins", cors_origins)
+            .field("proxies", proxies)
+            .field("user_rate", user_rate)
+            .field("token_rate", token_rate)
+            .field("address_rate", address_rate)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))
@@ -192,6 +263,8 @@ impl fmt::Debug for Settings {
             .field("admin_email", admin_email)
             .field("admin_password", &admin_password.as_ref().map(|_| "***"))
             .field("max_body_bytes", max_body_bytes)
+            .field("egress_allow", egress_allow)
+            .field("webhook_retry_speed", webhook_retry_speed)
             .field("unknown", unknown)
             .finish()
     }

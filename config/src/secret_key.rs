@@ -52,6 +52,12 @@ impl SecretKey {
         Self::read(&path).transpose().unwrap_or_else(|| Self::make(&path))
     }
 
+    /// The other keys that were given.
+    pub(crate) fn old(from: &Sources) -> anyhow::Result<Vec<Self>> {
+        let cannot = || format!("{} must be keys of 32 bytes in base64, separated by commas", from.name("secret_keys_old"));
+        from.list("secret_keys_old").iter().map(|text| Self::parse(text).with_context(cannot)).collect()
+    }
+
     fn parse(text: &str) -> Option<Self> {
         BASE64_STANDARD.decode(text.trim()).ok()?.try_into().ok().map(Self)
     }

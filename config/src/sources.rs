@@ -10,14 +10,20 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 24] = [
     "bind",
     "data_dir",
     "database_url",
     "redis_url",
     "queue_transport",
     "secret_key",
+    "secret_keys_old",
     "public_url",
+    "cors_origins",
+    "proxies",
+    "user_rate",
+    "token_rate",
+    "address_rate",
     "smtp_url",
     "mail_from",
     "whatsapp_graph_url",
@@ -27,6 +33,8 @@ const NAMES: [&str; 16] = [
     "admin_email",
     "admin_password",
     "max_body_bytes",
+    "egress_allow",
+    "webhook_retry_speed",
 ];
 
 /// What was set, by the file or over it by the environment.
@@ -106,6 +114,12 @@ impl Sources {
     /// A setting that can be parsed.
     pub(crate) fn parsed<T: FromStr>(&self, name: &str, default: &str, example: &str) -> anyhow::Result<T> {
         self.or(name, default).parse().ok().with_context(|| format!("{} must be {example}", self.name(name)))
+    }
+
+    /// The parts of a setting that are separated by commas.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let text = self.or(name, "");
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
     /// An address that begins in one of the ways given. No error repeats it: it may hold a password.

@@ -37,6 +37,8 @@ fn without_anything_it_is_sqlite_in_one_process() {
         assert_eq!(settings.redis_url, None);
         assert_eq!(settings.queue_transport, QueueTransport::Local);
         assert_eq!(settings.public_url, "http://127.0.0.1:8080");
+        assert_eq!((settings.secret_keys_old.len(), settings.cors_origins.len()), (0, 0));
+        assert_eq!((settings.user_rate, settings.token_rate, settings.address_rate, settings.proxies), (1200, 0, 300, 0));
         assert_eq!(settings.smtp_url, None);
         assert_eq!(settings.mail_from, "SOMO <somo@localhost>");
         assert_eq!(settings.whatsapp_graph_url, "https://graph.facebook.com");
@@ -139,6 +141,16 @@ fn postgres_needs_a_key_that_all_processes_share() {
 }
 
 #[test]
+fn lists_are_separated_by_commas() {
+    let old = format!("{KEY}, {KEY}");
+    with(&[("SOMO_SECRET_KEYS_OLD", &old), ("SOMO_CORS_ORIGINS", "https://Panel.example.com/, http://localhost:5173")], |_| {
+        let settings = Settings::load().unwrap();
+        assert_eq!(settings.secret_keys_old.len(), 2);
+        assert_eq!(settings.cors_origins, ["https://panel.example.com", "http://localhost:5173"]);
+    });
+}
+
+#[test]
 fn what_is_wrong_is_named_and_never_repeated() {
     for (variable, value) in [
         ("SOMO_BIND", "nowhere"),
@@ -146,7 +158,11 @@ fn what_is_wrong_is_named_and_never_repeated() {
         ("SOMO_REDIS_URL", "hunter2@redis"),
         ("SOMO_QUEUE_TRANSPORT", "pigeon"),
         ("SOMO_SECRET_KEY", "aHVudGVyMg=="),
+        ("SOMO_SECRET_KEYS_OLD", "aHVudGVyMg=="),
         ("SOMO_PUBLIC_URL", "example.com"),
+        ("SOMO_CORS_ORIGINS", "https://hunter2@example.com"),
+        ("SOMO_PROXIES", "nginx"),
+        ("SOMO_USER_RATE", "20/s"),
         ("SOMO_SMTP_URL", "mail:hunter2@host"),
         ("SOMO_MAIL_FROM", "nobody"),
         ("SOMO_WHATSAPP_GRAPH_URL", "ftp://graph"),
@@ -192,6 +208,7 @@ fn debug_shows_no_secret() {
         ("SOMO_REDIS_URL", with_password("redis")),
         ("SOMO_SMTP_URL", with_password("smtp")),
         ("SOMO_SECRET_KEY", KEY.to_owned()),
+        ("SOMO_SECRET_KEYS_OLD", KEY.to_owned()),
         ("SOMO_ADMIN_EMAIL", "a@b.c".to_owned()),
         ("SOMO_ADMIN_PASSWORD", "hunter2".to_owned()),
     ];

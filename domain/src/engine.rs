@@ -2,14 +2,14 @@
 
 use std::{ops::Deref, time::Duration};
 
+use chrono::{SubsecRound, Utc};
 use jobs::{Ledger, Tx};
-use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, Statement};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Error, Result, Scope, idempotency};
+use crate::{Error, Result, Scope, idempotency, resource::Record, webhooks};
 
 /// A transaction in a scope. Dropped, it rolls back.
 pub struct Write<'a> {
@@ -45,6 +45,12 @@ pub struct Event {
     pub data: Value,
 }
 
+/// Writes an event and asks in the same breath whether any webhook of the tenant listens: whoever has none pays no statement
+/// for it, and one that was made before this statement hears of it, in whatever process it was made.
+const INSERT: &str = "insert into events (id, tenant_id, topic, subject_id, action, actor_kind, actor_id, data)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+returning (select count(*) from (select 1 from webhooks where tenant_id = $2 and state in ('active', 'failing') limit 1) one) as heard";
+
 impl<'a> Write<'a> {
     /// Begins one.
     ///
@@ -65,19 +71,29 @@ impl<'a> Write<'a> {
     /// # Errors
     /// The database's.
     pub async fn record(&self, event: Event) -> Result<()> {
+        self.record_of(event, None).await
+    }
+
+    /// [`Write::record`], of a record that is at hand as the event leaves it.
+    pub(crate) async fn record_of(&self, event: Event, record: Option<&Record>) -> Result<()> {
         let (actor_kind, actor_id) = self.scope.actor.parts();
-        let event = entities::event::ActiveModel {
-            id: Set(Uuid::now_v7()),
-            tenant_id: Set(self.scope.tenant),
-            topic: Set(event.topic.into()),
-            subject_id: Set(event.subject_id),
-            action: Set(event.action.into()),
-            actor_kind: Set(actor_kind.into()),
-            actor_id: Set(actor_id),
-            data: Set(event.data),
-            ..Default::default()
-        };
-        entities::event::Entity::insert(event).exec_without_returning(&*self.tx).await?;
+        let (id, at) = (Uuid::now_v7(), Utc::now().trunc_subsecs(6));
+        let values = [
+            id.into(),
+            self.scope.tenant.0.into(),
+            event.topic.into(),
+            event.subject_id.into(),
+            event.action.into(),
+            actor_kind.into(),
+            actor_id.into(),
+            event.data.clone().into(),
+        ];
+        let insert = Statement::from_sql_and_values(self.tx.get_database_backend(), INSERT, values);
+        let row = self.tx.query_one_raw(insert).await?;
+        let heard = row.map(|row| row.try_get::<i64>("", "heard")).transpose()?;
+        if heard.is_some_and(|webhooks| webhooks > 0) {
+            webhooks::announce(self, webhooks::Happened { id, at, event: &event, record }).await?;
+        }
         Ok(())
     }
 

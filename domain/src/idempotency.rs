@@ -3,15 +3,17 @@
 //! A key is claimed before the work, in a transaction of its own; the answer is kept in the transaction of the work. So a
 //! crash before the commit leaves a claim that soon runs out, and one after it leaves the answer. A request that is slower
 //! than that finds the answer of whoever took over, and writes nothing.
+//!
+//! An answer may have a secret that is shown this once: as it was given, it is kept sealed. The one that the work kept has none.
 
 use chrono::{TimeDelta, Utc};
 use entities::{TenantId, idempotency_key as table};
 use jobs::{Ledger, Tx};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr, sea_query::OnConflict};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, seal::Sealer};
 
 /// A key that this request holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +45,14 @@ pub enum Begun {
 /// How long a claim holds without an answer: this is how long a client asks in vain after an API process was killed.
 const PATIENCE: TimeDelta = TimeDelta::seconds(15);
 
+/// The one member of an answer that is kept sealed.
+const SEALED: &str = "sealed";
+
 /// Claims `key` for the request with this fingerprint.
 ///
 /// # Errors
 /// The database's.
-pub async fn begin(ledger: &Ledger, tenant: TenantId, actor: Uuid, key: &str, fingerprint: &str) -> Result<Begun> {
+pub async fn begin(ledger: &Ledger, sealer: &Sealer, tenant: TenantId, actor: Uuid, key: &str, fingerprint: &str) -> Result<Begun> {
     let tx = ledger.begin().await?;
     let now = Utc::now();
     let new = table::ActiveModel {
@@ -70,6 +75,10 @@ pub async fn begin(ledger: &Ledger, tenant: TenantId, actor: Uuid, key: &str, fi
         match table::Entity::find().filter(of(tenant, &claim)).one(&*tx).await? {
             Some(row) if row.fingerprint != fingerprint => Begun::Mismatch,
             Some(table::Model { response: Some(body), status, .. }) => {
+                let body = match body.get(SEALED).and_then(Value::as_str) {
+                    Some(sealed) => serde_json::from_slice(&sealer.open(sealed)?).map_err(anyhow::Error::from)?,
+                    None => body,
+                };
                 Begun::Replay { status: status.and_then(|status| u16::try_from(status).ok()), body }
             }
             Some(row) if row.locked_until > now => Begun::InFlight,
@@ -100,13 +109,16 @@ pub(crate) async fn keep(tx: &Tx, tenant: TenantId, claim: &Claim, answer: Value
 ///
 /// # Errors
 /// The database's.
-pub async fn end(ledger: &Ledger, tenant: TenantId, claim: &Claim, status: u16, body: Option<Value>) -> Result<()> {
+pub async fn end(ledger: &Ledger, sealer: &Sealer, tenant: TenantId, claim: &Claim, status: u16, body: Option<Value>) -> Result<()> {
     let tx = ledger.begin().await?;
     if (200..300).contains(&status) {
         let status = i16::try_from(status).unwrap_or(200);
         table::Entity::update_many()
             .col_expr(table::Column::Status, Expr::value(status))
-            .col_expr(table::Column::Response, Expr::value(body.unwrap_or(Value::Null)))
+            .col_expr(
+                table::Column::Response,
+                Expr::value(body.map_or(Value::Null, |body| json!({ SEALED: sealer.seal(body.to_string().as_bytes()) }))),
+            )
             .filter(of(tenant, claim))
             .exec(&*tx)
             .await?;

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod keys;
 pub mod maintenance;
 mod notes;
 pub mod page;
@@ -33,6 +34,7 @@ pub mod seal;
 pub mod settings;
 mod tags;
 pub mod users;
+pub mod webhooks;
 pub mod whatsapp;
 
 pub use entities;

@@ -12,16 +12,20 @@ use crate::{Result, resource::trash};
 const INBOX: TimeDelta = TimeDelta::days(7);
 /// A request may be repeated under its key for so long.
 const KEYS: TimeDelta = TimeDelta::hours(24);
-/// Sessions that ended are shown for so long.
+/// Sessions and mailed links that ended are kept for so long.
 const SESSIONS: TimeDelta = TimeDelta::days(30);
 /// Records lie in the trash for so long.
 const TRASH: TimeDelta = TimeDelta::days(30);
 /// What somebody was told is kept for so long, read or not.
 const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
+/// What webhooks were told is kept for so long: longer than it may be tried again.
+const DELIVERIES: TimeDelta = TimeDelta::days(30);
+/// What was done to many records at once is told of for so long.
+const BULK: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Rate limits that have recovered and worker processes that were killed are forgotten after so long.
+/// Rate limits that have recovered, failed sign-ins and worker processes that were killed are forgotten after so long.
 const SILENT: TimeDelta = TimeDelta::days(1);
 
 /// Rows at once.
@@ -42,6 +46,8 @@ pub struct Purged {
     pub sessions: u64,
     /// Notifications.
     pub notifications: u64,
+    /// What webhooks were told.
+    pub deliveries: u64,
     /// Records in the trash.
     pub records: u64,
 }
@@ -54,6 +60,11 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     let now = Utc::now();
     delete(ledger, "job_workers", "name", "seen_at", now - SILENT).await?;
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
+    delete(ledger, "bulk_runs", "id", "created_at", now - BULK).await?;
+    delete(ledger, "sign_in_failures", "key", "failed_at", now - SILENT).await?;
+    for links in ["password_resets", "invitations"] {
+        delete(ledger, links, "id", "expires_at", now - SESSIONS).await?;
+    }
     let mut jobs = 0;
     for _ in 0..ROUNDS {
         let gone = ledger.trim(JOBS, BATCH).await?;
@@ -68,6 +79,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
         keys: delete(ledger, "idempotency_keys", "tenant_id, actor_id, key", "created_at", now - KEYS).await?,
         sessions: delete(ledger, "sessions", "id", "expires_at", now - SESSIONS).await?,
         notifications: delete(ledger, "notifications", "id", "created_at", now - NOTIFICATIONS).await?,
+        deliveries: delete(ledger, "webhook_deliveries", "id", "created_at", now - DELIVERIES).await?,
         records: trash::empty(ledger, now - TRASH).await?,
     })
 }

@@ -13,5 +13,5 @@ pub(crate) fn resource() -> Resource {
     ];
     fields.extend(parties("note_id", ["note_contacts", "note_companies", "note_deals"]));
     let resource = Resource::new("note", "notes", "Note", "Something that somebody wrote down.", fields);
-    Resource { label: &["body"], owner: Some("owner_id"), ..resource }
+    Resource { label: &["body"], owner: Some("owner_id"), bulk: true, ..resource }
 }

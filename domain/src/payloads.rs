@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use entities::{AttachmentId, ContactId, ConversationId, DeviceId, InboxId, MediaId, MessageId, UserId};
+use entities::{
+    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, InboxId, InvitationId, MediaId, MessageId, PasswordResetId, UserId,
+    WebhookDeliveryId,
+};
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -71,6 +74,12 @@ payloads! {
         notice: Notice,
     };
 
+    /// Mails somebody the link with which they join.
+    SendInvitation = "mail.invite", MAIL_SEND {
+        /// Which invitation.
+        invitation_id: InvitationId,
+    };
+
     /// Reminds whom an activity concerns of it.
     RemindActivity = "activities.remind", NOTIFICATIONS {
         /// Which.
@@ -78,6 +87,12 @@ payloads! {
         /// For which time: one that has moved meanwhile has a job of its own.
         at: DateTime<Utc>,
     };
+
+    /// Tells a webhook what happened: one try. The pauses between them are the webhook's own.
+    DeliverWebhook = "webhooks.deliver", WEBHOOKS {
+        /// Which.
+        delivery_id: WebhookDeliveryId,
+    } with { TIMEOUT: Duration = Duration::from_secs(30), MAX_ATTEMPTS: i16 = 12, };
 
     /// Rolls up the hours and days that messages were written in since a time.
     RollUpStatistics = "statistics.roll_up", STATISTICS {
@@ -96,6 +111,12 @@ payloads! {
 
     /// Deletes what is over: finished jobs, ingested deliveries, old keys.
     Purge = "maintenance.purge", MAINTENANCE {} with { TIMEOUT: Duration = Duration::from_secs(600), };
+
+    /// Does to many records what somebody asked for.
+    RunBulk = "records.bulk", IMPORTS {
+        /// What, and to which.
+        bulk_run_id: BulkRunId,
+    } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
 
     /// Takes records into the text index, from a place on. The migration that makes the index enqueues it.
     RebuildSearch = "search.rebuild", MAINTENANCE {
@@ -118,6 +139,16 @@ pub enum Notice {
         address: Option<String>,
         /// With which program.
         user_agent: Option<String>,
+    },
+    /// They forgot their password, and get a link.
+    PasswordReset {
+        /// Which.
+        reset_id: PasswordResetId,
+    },
+    /// They have another password.
+    PasswordChanged {
+        /// Since when.
+        at: DateTime<Utc>,
     },
     /// A device doesn't work any more.
     DeviceDown {
@@ -155,14 +186,20 @@ mod tests {
         assert_eq!(json!(RollUpStatistics { hours: 2 }), json!({ "hours": 2 }));
         assert_eq!(json!(CheckDevices {}), json!({}));
         assert_eq!(json!(DeleteFile { attachment_id: AttachmentId(id) }), json!({ "attachment_id": nil }));
+        assert_eq!(json!(DeliverWebhook { delivery_id: WebhookDeliveryId(id) }), json!({ "delivery_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
+        assert_eq!(json!(RunBulk { bulk_run_id: BulkRunId(id) }), json!({ "bulk_run_id": nil }));
         assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };
         assert_eq!(json!(mail), json!({ "user_id": nil, "notice": { "about": "device_down", "device_id": nil } }));
+        assert_eq!(json!(SendInvitation { invitation_id: InvitationId(id) }), json!({ "invitation_id": nil }));
+        let reset = Notice::PasswordReset { reset_id: PasswordResetId(id) };
+        assert_eq!(json!(reset), json!({ "about": "password_reset", "reset_id": nil }));
         let at: DateTime<Utc> = "2026-12-01T12:30:00Z".parse().expect("a time");
         assert_eq!(json!(RemindActivity { activity_id: id, at }), json!({ "activity_id": nil, "at": "2026-12-01T12:30:00Z" }));
         let notice = json!({ "about": "activity", "activity_id": nil, "at": "2026-12-01T12:30:00Z" });
         assert_eq!(json!(Notice::Activity { activity_id: id, at }), notice);
+        assert_eq!(json!(Notice::PasswordChanged { at }), json!({ "about": "password_changed", "at": "2026-12-01T12:30:00Z" }));
     }
 }

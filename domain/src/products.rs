@@ -26,7 +26,7 @@ pub(crate) fn resource() -> Resource {
         Field::text("description", 10_000, Form::Lines, "What else there is to know."),
     ];
     let resource = Resource::new("product", "products", "Product", "Something that is sold.", fields);
-    Resource { kept_by_admins: true, sort: "name", rules: &Products, ..resource }
+    Resource { kept_by_admins: true, sort: "name", rules: &Products, bulk: true, ..resource }
 }
 
 struct Products;

@@ -114,15 +114,20 @@ pub(crate) const OTHERS: &[&str] = &[
     "queues:write",
     "audit:read",
     "settings:write",
+    "webhooks:read",
+    "webhooks:write",
+    "account:read",
+    "account:write",
 ];
 
 fn role_grants(role: Role, ability: &str) -> bool {
+    // Everybody looks after their own account.
     let granted: &[&str] = match role {
         Role::Admin => &["*"],
-        Role::Agent => &["devices:read", "jobs:read", "messages:*", "conversations:*"],
+        Role::Agent => &["devices:read", "jobs:read", "messages:*", "conversations:*", "account:*"],
         // The audit log has everything of everybody.
-        Role::Viewer => &["devices:read", "messages:read", "conversations:read", "jobs:read"],
-        Role::Member => &[],
+        Role::Viewer => &["devices:read", "messages:read", "conversations:read", "jobs:read", "account:*"],
+        Role::Member => &["account:*"],
     };
     granted.iter().any(|one| covers(one, ability))
 }

@@ -58,6 +58,7 @@ static SETTINGS: LazyLock<Resource> = LazyLock::new(|| {
         visibility: None,
         kept_by_admins: true,
         made: false,
+        bulk: false,
         sort: "id",
         fields,
         many: Vec::new(),

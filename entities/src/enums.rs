@@ -128,6 +128,32 @@ enums! {
         Won = "won"
         /// A deal that they follow is lost.
         Lost = "lost"
+        /// A webhook is told nothing any more: it failed for days, or its address is gone for good.
+        WebhookPaused = "webhook_paused"
+    }
+    /// Whether a webhook is told what happens.
+    WebhookState {
+        /// It is, and its last delivery arrived.
+        Active = "active"
+        /// It is, but nothing has arrived for a while.
+        Failing = "failing"
+        /// Somebody turned it off.
+        Disabled = "disabled"
+        /// It failed for days.
+        Paused = "paused"
+        /// Its address said that it is gone for good.
+        Ended = "ended"
+    }
+    /// What became of something that a webhook is told.
+    WebhookDeliveryState {
+        /// It waits for its first or its next try.
+        Pending = "pending"
+        /// It arrived.
+        Delivered = "delivered"
+        /// It was tried as often as it may be.
+        Failed = "failed"
+        /// It was given up before: nobody listens any more.
+        Cancelled = "cancelled"
     }
 }
 

@@ -64,4 +64,16 @@ ids! {
     NotificationId
     /// An attachment's id.
     AttachmentId
+    /// A webhook's id.
+    WebhookId
+    /// The id of what a webhook is told.
+    WebhookDeliveryId
+    /// The id of one try to deliver it.
+    WebhookAttemptId
+    /// The id of a run over many records.
+    BulkRunId
+    /// A mailed link's id: another password.
+    PasswordResetId
+    /// A mailed link's id: an invitation.
+    InvitationId
 }

@@ -35,6 +35,12 @@ const HISTORY: &[Step] = &[
     step!("0009_collaboration"),
     step!("0010_calendar"),
     step!("0011_custom_fields"),
+    step!("0012_bulk"),
+    step!("0013_webhooks"),
+    step!("0014_sessions"),
+    step!("0015_second_factors"),
+    step!("0016_mailed_links"),
+    step!("0017_sign_in_failures"),
 ];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use whatsapp::cloud::signature;
-use workers::{Channels, Context};
+use workers::{Channels, Context, Webhooks};
 
 use crate::database::{self, Database, Kind};
 
@@ -159,16 +159,29 @@ impl TestApp {
     /// # Panics
     /// When it can't be started.
     pub async fn twin(&mut self, transport: Transport) -> String {
-        let parts = Parts {
+        self.process(|parts| parts.transport = transport).await
+    }
+
+    /// Another process, which is told something else; its address.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub async fn process(&mut self, change: impl FnOnce(&mut Parts)) -> String {
+        let mut parts = Parts {
             ledger: Ledger::new(self.database.db.clone(), Wake::local()),
-            transport,
+            transport: Transport::local(),
             sealer: self.sealer.clone(),
             secret: [7; 32],
+            old_secrets: Vec::new(),
             store: self.store.clone(),
             public_url: "https://crm.example".into(),
+            cors_origins: vec!["https://panel.example".into()],
+            proxies: 1,
+            limits: api::Limits::default(),
             max_body: 100_000,
             figures: Figures::install().expect("figures"),
         };
+        change(&mut parts);
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let port = acceptor.local_addr()[0].as_socket_addr().expect("an address").port();
         let served = api::app(parts).expect("an app");
@@ -320,7 +333,8 @@ impl TestApp {
     pub async fn work(&self, queue: &'static str) -> usize {
         let channels = Channels::new("http://127.0.0.1:9", "v23.0").expect("a client");
         let (ledger, sealer, store) = (self.ledger.clone(), self.sealer.clone(), self.store.clone());
-        let context = Context { ledger, sealer, channels, store, mailer: None, public_url: "https://crm.example".into() };
+        let webhooks = webhooks(600.0);
+        let context = Context { ledger, sealer, channels, store, mailer: None, public_url: "https://crm.example".into(), webhooks };
         let handlers = workers::handlers(context);
         testing::run_to_empty(&self.ledger, &handlers, queue).await.expect("the database answers")
     }
@@ -371,6 +385,17 @@ impl Drop for TestApp {
             server.abort();
         }
     }
+}
+
+/// Calls webhooks of this computer, too; what failed is tried again so many times faster than usual.
+///
+/// # Panics
+/// When TLS can't be set up.
+#[must_use]
+pub fn webhooks(retry_speed: f64) -> Webhooks {
+    let allowed = vec!["127.0.0.1/32".parse().expect("a network")];
+    let client = egress::Client::new(egress::Options { allowed, ..egress::Options::default() }).expect("a client");
+    Webhooks { client, retry_speed }
 }
 
 /// The body that connects a number.

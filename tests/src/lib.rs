@@ -9,5 +9,6 @@ pub mod app;
 pub mod database;
 pub mod ledger;
 pub mod processes;
+pub mod receiver;
 pub mod records;
 pub mod whatsapp;

@@ -166,7 +166,8 @@ pub async fn world_with(kind: Kind, Wanted { settings, patience, auto_read, mail
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).expect("a folder"));
     let channels = Channels::new(sandbox.url(), "v23.0").expect("a client").patience(patience);
-    let context = Context { ledger: ledger.clone(), sealer, channels, store, mailer, public_url: "https://crm.example".into() };
+    let webhooks = crate::app::webhooks(600.0);
+    let context = Context { ledger: ledger.clone(), sealer, channels, store, mailer, public_url: "https://crm.example".into(), webhooks };
     let http = whatsapp::cloud::client().expect("a client");
     World { database, ledger, context, sandbox, tenant, admin, scope, device, webhook, http, deliveries, _store: folder }
 }

@@ -8,6 +8,7 @@
 mod channels;
 mod check_devices;
 mod delete_file;
+mod deliver_webhook;
 mod fetch_media;
 mod ingest_webhook;
 mod mark_read;
@@ -16,6 +17,8 @@ mod purge;
 mod rebuild_search;
 mod remind_activity;
 mod roll_up_statistics;
+mod run_bulk;
+mod send_invitation;
 mod send_mail;
 mod send_message;
 mod sync_contact;
@@ -43,6 +46,17 @@ pub struct Context {
     pub mailer: Option<mail::Mailer>,
     /// Where people find the panel, without a slash at the end.
     pub public_url: String,
+    /// Tells webhooks what happens.
+    pub webhooks: Webhooks,
+}
+
+/// How webhooks are told what happens.
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Calls them.
+    pub client: egress::Client,
+    /// How many times faster than usual what failed is tried again.
+    pub retry_speed: f64,
 }
 
 /// Every job of SOMO with its handler.
@@ -55,12 +69,15 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(fetch_media::run)
         .on(sync_contact::run)
         .on(send_mail::run)
+        .on(send_invitation::run)
         .on(remind_activity::run)
         .on(roll_up_statistics::run)
         .on(check_devices::run)
         .on(delete_file::run)
+        .on(deliver_webhook::run)
         .on(purge::run)
         .on(rebuild_search::run)
+        .on(run_bulk::run)
 }
 
 /// The job, acting in its tenant.

@@ -102,6 +102,73 @@ pub(crate) fn login(reader: Reader<'_>, at: DateTime<Utc>, address: Option<&str>
     }
 }
 
+/// They forgot their password. What stands after `#` in a link is told to no server on the way.
+pub(crate) fn password_reset(reader: Reader<'_>, token: &str) -> Text {
+    let link = format!("{}/reset-password#{token}", reader.public_url);
+    match reader.language() {
+        Language::Portuguese => reader.write(
+            "Escolha uma nova senha".into(),
+            &[
+                "Alguém, provavelmente você, pediu para escolher uma nova senha para a sua conta:".into(),
+                link,
+                "O link vale por uma hora e uma só vez. Se não foi você, não é preciso fazer nada.".into(),
+            ],
+        ),
+        Language::English => reader.write(
+            "Choose another password".into(),
+            &[
+                "Somebody, probably you, asked to choose another password for your account:".into(),
+                link,
+                "The link is good for an hour and once. If it was not you, there is nothing to do.".into(),
+            ],
+        ),
+    }
+}
+
+/// They have another password.
+pub(crate) fn password_changed(reader: Reader<'_>, at: DateTime<Utc>) -> Text {
+    let at = reader.clock(at);
+    match reader.language() {
+        Language::Portuguese => reader.write(
+            "Sua senha foi trocada".into(),
+            &[
+                format!("A senha da sua conta foi trocada em {at}. As outras sessões foram encerradas."),
+                "Se não foi você, peça agora mesmo uma nova senha na tela de entrada e avise um administrador.".into(),
+            ],
+        ),
+        Language::English => reader.write(
+            "Your password was changed".into(),
+            &[
+                format!("The password of your account was changed at {at}. Your other sessions have ended."),
+                "If it was not you, ask for another password where you sign in right away, and tell an admin.".into(),
+            ],
+        ),
+    }
+}
+
+/// A company asks them to join.
+pub(crate) fn invitation(reader: Reader<'_>, company: &str, token: &str) -> Text {
+    let (company, link) = (line(company), format!("{}/invitation#{token}", reader.public_url));
+    match reader.language() {
+        Language::Portuguese => reader.write(
+            format!("Convite de {company}"),
+            &[
+                format!("{company} convida você para trabalhar junto no SOMO. Escolha seu nome e sua senha:"),
+                link,
+                "O link vale por sete dias e uma só vez.".into(),
+            ],
+        ),
+        Language::English => reader.write(
+            format!("{company} invites you"),
+            &[
+                format!("{company} invites you to work together in SOMO. Choose your name and your password:"),
+                link,
+                "The link is good for seven days and once.".into(),
+            ],
+        ),
+    }
+}
+
 /// A device doesn't work any more.
 pub(crate) fn device_down(reader: Reader<'_>, device: &str, since: DateTime<Utc>, reason: Option<&str>) -> Text {
     let (device, since) = (line(device), reader.clock(since));
@@ -161,6 +228,17 @@ mod tests {
         let english = login(reader("de"), at, None, Some("Firefox"));
         assert!(english.body.contains("2026-11-23 23:30 (-03)\nAddress: unknown\nProgram: Firefox"), "{}", english.body);
         assert!(english.body.ends_with("https://crm.example\n"));
+    }
+
+    #[test]
+    fn links_lead_to_the_panel() {
+        let text = password_reset(reader("en"), "somo_reset_x");
+        assert!(text.body.contains("\n\nhttps://crm.example/reset-password#somo_reset_x\n\n"), "{}", text.body);
+        let text = invitation(reader("pt-BR"), "Loja\nAzul", "somo_invite_x");
+        assert_eq!(text.subject, "Convite de Loja Azul");
+        assert!(text.body.contains("\n\nhttps://crm.example/invitation#somo_invite_x\n\n"), "{}", text.body);
+        let text = password_changed(reader("pt-BR"), "2026-11-24T02:30:00Z".parse().expect("a time"));
+        assert!(text.body.contains("23/11/2026 23:30"), "{}", text.body);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::Context;
 
 pub(crate) async fn run(context: Context, _: Run, Purge {}: Purge) -> anyhow::Result<Outcome> {
     let given_up = delivery::give_up(&context.ledger).await?;
-    let Purged { jobs, inbox, keys, sessions, notifications, records } = maintenance::purge(&context.ledger).await?;
-    tracing::info!(given_up, jobs, inbox, keys, sessions, notifications, records, "purged");
+    let Purged { jobs, inbox, keys, sessions, notifications, deliveries, records } = maintenance::purge(&context.ledger).await?;
+    tracing::info!(given_up, jobs, inbox, keys, sessions, notifications, deliveries, records, "purged");
     Ok(Outcome::Done)
 }

@@ -4,7 +4,7 @@
 use domain::{
     Error, Scope,
     activities::reminder,
-    auth,
+    auth::{self, recovery},
     entities::{TenantId, UserId, tenant, user},
     payloads::{Notice, SendMail},
     scope::Actor,
@@ -12,29 +12,37 @@ use domain::{
     whatsapp::devices,
 };
 use jobs::{Outcome, Run};
-use mail::{Mail, MailError};
+use mail::{Mail, MailError, Mailer};
 
 use crate::{
     Context,
     notices::{self, Reader, Text},
 };
 
+/// Why nothing is sent.
+pub(crate) const NO_SERVER: &str = "SOMO_SMTP_URL is not set: mail can't be sent";
+
 pub(crate) async fn run(context: Context, run: Run, SendMail { user_id, notice }: SendMail) -> anyhow::Result<Outcome> {
     let Some(mailer) = &context.mailer else {
-        return Ok(Outcome::Dead("SOMO_SMTP_URL is not set: mail can't be sent".into()));
+        return Ok(Outcome::Dead(NO_SERVER.into()));
     };
-    let (to, Text { subject, body }) = match written(&context, TenantId(run.tenant), user_id, &notice).await {
+    let (to, text) = match written(&context, TenantId(run.tenant), user_id, &notice).await {
         Ok(Some(mail)) => mail,
         // Whom or what it is about is gone or not theirs to see, or it is true no more.
         Ok(None) | Err(Error::NotFound(_) | Error::Forbidden(_)) => return Ok(Outcome::Done),
         Err(error) => return Err(error.into()),
     };
+    Ok(send(mailer, &run, to, text).await)
+}
+
+/// Sends a mail for a job.
+pub(crate) async fn send(mailer: &Mailer, run: &Run, to: String, Text { subject, body }: Text) -> Outcome {
     let mail = Mail { to, subject, text: body, message_id: format!("{}@somo", run.id) };
-    Ok(match mailer.send(mail).await {
+    match mailer.send(mail).await {
         Ok(()) => Outcome::Done,
         Err(MailError::Retry(why)) => Outcome::retry(why),
         Err(MailError::Permanent(why)) => Outcome::Dead(why),
-    })
+    }
 }
 
 /// The address and the text; `None` when there is nothing to say any more.
@@ -54,6 +62,11 @@ async fn written(context: &Context, tenant: TenantId, user: UserId, notice: &Not
     };
     let text = match notice {
         Notice::Login { at, address, user_agent } => notices::login(reader, *at, address.as_deref(), user_agent.as_deref()),
+        Notice::PasswordReset { reset_id } => {
+            let Some(token) = recovery::token(&context.ledger, tenant, *reset_id).await? else { return Ok(None) };
+            notices::password_reset(reader, &token)
+        }
+        Notice::PasswordChanged { at } => notices::password_changed(reader, *at),
         Notice::DeviceDown { device_id } => {
             let device = devices::get(db, &scope, *device_id).await?;
             if !devices::down(device.status) {

@@ -1,7 +1,7 @@
 //! The schemas of resources, made of their fields.
 
 use domain::resource::{
-    Action, Resource,
+    Action, Resource, bulk,
     field::{Field, Form, Kind, Rows},
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
@@ -12,7 +12,7 @@ use super::{leak, records};
 /// What the schemas of the resource without a name begin with.
 pub(super) const PLACEHOLDER: &str = "Some";
 /// All of them.
-pub(super) const PLACEHOLDERS: [&str; 4] = ["Some", "SomeCreate", "SomeUpdate", "SomePage"];
+pub(super) const PLACEHOLDERS: [&str; 5] = ["Some", "SomeCreate", "SomeUpdate", "SomePage", "SomeBulk"];
 
 records! {
     /// A record, as answers have it.
@@ -23,6 +23,8 @@ records! {
     pub(super) Update = "SomeUpdate", |_| {};
     /// Some of them.
     pub(super) Page = "SomePage", |_| {};
+    /// What is done to many of them.
+    pub(super) ToMany = "SomeBulk", |_| {};
 }
 
 /// Registers the schemas of a resource.
@@ -42,6 +44,9 @@ pub(crate) fn register(resource: &'static Resource, registry: &mut Registry) {
     insert("Row", listed(resource));
     insert("Page", page(resource));
     insert("Update", written(resource, Action::Update));
+    if resource.bulk {
+        insert("Bulk", to_many(resource));
+    }
     if resource.made {
         insert("Create", written(resource, Action::Create));
     }
@@ -128,6 +133,32 @@ fn page(resource: &'static Resource) -> MetaSchema {
     let mut schema = object(format!("Some of the {}.", resource.topic.replace('_', " ")));
     schema.properties = vec![("data", inline(array(reference(&format!("{}Row", resource.schema))))), ("page", reference("PageInfo"))];
     schema.required = vec!["data", "page"];
+    schema
+}
+
+/// What is done to many at once: as `domain::resource::bulk` reads it.
+fn to_many(resource: &'static Resource) -> MetaSchema {
+    let mut schema = object(format!("The same done to many {}: to those with these ids, or to all that a filter finds.", resource.topic));
+    let ids =
+        MetaSchema { min_items: Some(1), max_items: Some(bulk::MAX_IDS), ..array(inline(MetaSchema::new_with_format("string", "uuid"))) };
+    let words = bulk::actions(resource);
+    let action = MetaSchema { enum_items: words.iter().map(|word| json!(word)).collect(), ..MetaSchema::new("string") };
+    let mut member = |name, doc, of| schema.properties.push((name, inline(described(doc, of))));
+    member("ids", "The records.", ids);
+    member("filter", "Instead of ids: a comparison `{\"field\",\"op\",\"value\"}`, or several under `and` or `or`.", MetaSchema::ANY);
+    member("action", "What is done: `changes` belong to `edit`, `owner_id` to `assign`, `tags` to `tag` and `untag`.", action);
+    if let Some(owner) = bulk::owner(resource) {
+        member("owner_id", "Whose the records are from now on; null: nobody's.", kind(&owner.kind));
+    }
+    if let Some(tags) = bulk::tags(resource) {
+        member("tags", "The names of the tags.", kind(&tags.kind));
+    }
+    let dry_run = MetaSchema { default: Some(json!(false)), ..MetaSchema::new("boolean") };
+    member("dry_run", "Only try it, and keep nothing: the errors are those that there would be.", dry_run);
+    schema.properties.push(("changes", reference(&format!("{}Update", resource.schema))));
+    schema.required = vec!["action"];
+    let id = Kind::Reference { to: resource.topic }.sample();
+    schema.example = Some(json!({ "ids": [id], "action": words.last(), "dry_run": true }));
     schema
 }
 

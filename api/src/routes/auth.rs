@@ -2,7 +2,12 @@ use std::sync::Arc;
 
 use domain::{
     Error,
-    auth::{self, Origin, SignedIn},
+    auth::{
+        self, Credentials, Origin,
+        sessions::{self, Session, SignedIn},
+    },
+    entities::SessionId,
+    seal::Sealer,
 };
 use jobs::Ledger;
 use poem::{
@@ -10,23 +15,30 @@ use poem::{
     http::header,
     web::cookie::{Cookie, CookieJar, SameSite},
 };
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
-    Guard, Tag,
-    guard::{ACCESS_SECONDS, Caller, Me},
+    Guard, Tag, address,
+    guard::{ACCESS_SECONDS, Caller},
     problem::Answer,
-    written::Written,
 };
 
 /// The cookie that renews the access token.
 const REFRESH: &str = "somo_refresh";
+/// The cookie that a browser is known by, when its owner signs in again.
+const DEVICE: &str = "somo_device";
+/// How long they are kept, in days.
+const REFRESH_DAYS: u64 = 30;
+const DEVICE_DAYS: u64 = 400;
 
 pub(crate) struct Auth {
     pub(crate) ledger: Ledger,
+    pub(crate) sealer: Sealer,
     pub(crate) guard: Arc<Guard>,
     /// Whether people come by https.
     pub(crate) secure: bool,
+    /// How many proxies they pass.
+    pub(crate) proxies: usize,
 }
 
 /// Who signs in.
@@ -39,6 +51,9 @@ struct Login {
     /// The password.
     #[oai(validator(min_length = 1, max_length = 256))]
     password: String,
+    /// The code of the authenticator, or a recovery code: wanted of who has set one up, who gets a 401 `totp_required` without.
+    #[oai(validator(max_length = 64))]
+    totp: Option<String>,
 }
 
 /// Somebody is signed in. The cookie `somo_refresh` renews the token at `/api/auth/refresh`.
@@ -59,20 +74,41 @@ enum LoggedOut {
     Done,
 }
 
+/// Where somebody is signed in.
+#[derive(Object)]
+struct Sessions {
+    /// The one seen last first.
+    data: Vec<Session>,
+}
+
+#[derive(ApiResponse)]
+enum Ended {
+    /// Signed out there.
+    #[oai(status = 204)]
+    Done,
+}
+
 #[OpenApi(tag = "Tag::Auth")]
 impl Auth {
-    /// Sign in.
+    /// Sign in. Wrong passwords are slowed down, but for a browser that was signed in with before: it has the cookie `somo_device`.
     #[oai(path = "/auth/login", method = "post", operation_id = "auth_login")]
     async fn login(&self, request: &Request, cookies: &CookieJar, body: Json<Login>) -> Answer<Json<Access>> {
-        let Login { email, password } = body.0;
-        let signed_in = auth::login(&self.ledger, &email, &password, origin(request)).await?;
+        let Login { email, password, totp } = &body.0;
+        let who = Credentials { email, password, totp: totp.as_deref() };
+        let device = cookies.get(DEVICE).map(|cookie| cookie.value_str().to_owned());
+        let origin = Origin { device, ..origin(request, self.proxies) };
+        let signed_in = auth::login(&self.ledger, &self.sealer, who, origin).await?;
+        if let Some(device) = &signed_in.device {
+            cookies.add(self.cookie(DEVICE, device.clone(), DEVICE_DAYS));
+        }
         self.access(cookies, &signed_in)
     }
 
-    /// Renew the access token with the refresh cookie, which is renewed, too.
+    /// Renew the access token with the refresh cookie, which is renewed, too. Each is good once: sent again within ten seconds it
+    /// gets the same answer, later it ends the session, since somebody has a copy of it.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "auth_refresh")]
     async fn refresh(&self, cookies: &CookieJar) -> Answer<Json<Access>> {
-        let signed_in = auth::refresh(&self.ledger, &refresh_token(cookies)?).await?;
+        let signed_in = sessions::refresh(&self.ledger, &refresh_token(cookies)?).await?;
         self.access(cookies, &signed_in)
     }
 
@@ -80,37 +116,57 @@ impl Auth {
     #[oai(path = "/auth/logout", method = "post", operation_id = "auth_logout")]
     async fn logout(&self, cookies: &CookieJar) -> Answer<LoggedOut> {
         if let Ok(token) = refresh_token(cookies) {
-            auth::logout(&self.ledger, &token).await?;
+            sessions::logout(&self.ledger, &token).await?;
             self.guard.forget();
         }
-        let mut over = self.cookie(String::new());
-        over.set_max_age(std::time::Duration::ZERO);
-        cookies.add(over);
+        cookies.add(self.cookie(REFRESH, String::new(), 0));
         Ok(LoggedOut::Done)
     }
 
-    /// Who is signed in, and what they may do.
-    #[oai(path = "/me", method = "get", operation_id = "me_get")]
-    async fn me(&self, caller: Caller) -> Answer<Written<Me>> {
-        Ok(caller.0.principal.me.clone())
+    /// Where you are signed in.
+    #[oai(path = "/auth/sessions", method = "get", operation_id = "sessions_list")]
+    async fn sessions(&self, caller: Caller) -> Answer<Json<Sessions>> {
+        let data = sessions::list(self.ledger.db(), &caller.scope(), caller.0.principal.session).await?;
+        Ok(Json(Sessions { data }))
+    }
+
+    /// Sign out in one place. Its access token ends within five seconds.
+    #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "sessions_end")]
+    async fn end(
+        &self,
+        caller: Caller,
+        /// Which session.
+        id: Path<SessionId>,
+    ) -> Answer<Ended> {
+        sessions::end(&self.ledger, &caller.scope(), id.0).await?;
+        self.guard.forget();
+        Ok(Ended::Done)
+    }
+
+    /// Sign out everywhere else. The access tokens of those places end within five seconds.
+    #[oai(path = "/auth/sessions", method = "delete", operation_id = "sessions_end_others")]
+    async fn end_others(&self, caller: Caller) -> Answer<Ended> {
+        sessions::end_others(&self.ledger, &caller.scope(), caller.0.principal.session).await?;
+        self.guard.forget();
+        Ok(Ended::Done)
     }
 }
 
 impl Auth {
     fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
-        cookies.add(self.cookie(signed_in.refresh_token.clone()));
+        cookies.add(self.cookie(REFRESH, signed_in.refresh_token.clone(), REFRESH_DAYS));
         let access_token = self.guard.access_token(signed_in)?;
         Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
     }
 
     /// Not readable by scripts, and not sent along from other sites.
-    fn cookie(&self, value: String) -> Cookie {
-        let mut cookie = Cookie::new_with_str(REFRESH, value);
+    fn cookie(&self, name: &str, value: String, days: u64) -> Cookie {
+        let mut cookie = Cookie::new_with_str(name, value);
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Strict);
         cookie.set_secure(self.secure);
         cookie.set_path("/api/auth");
-        cookie.set_max_age(std::time::Duration::from_secs(30 * 24 * 3600));
+        cookie.set_max_age(std::time::Duration::from_secs(days * 24 * 3600));
         cookie
     }
 }
@@ -120,7 +176,7 @@ fn refresh_token(cookies: &CookieJar) -> Result<String, Error> {
     cookie.ok_or(Error::Unauthorized { code: "no_refresh_cookie", message: "sign in first: there is no refresh cookie" })
 }
 
-fn origin(request: &Request) -> Origin {
+fn origin(request: &Request, proxies: usize) -> Origin {
     let user_agent = request.header(header::USER_AGENT).map(|agent| agent.chars().take(300).collect());
-    Origin { address: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()), user_agent }
+    Origin { address: address::of(request, proxies).map(|ip| ip.to_string()), user_agent, device: None }
 }

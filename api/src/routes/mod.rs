@@ -1,21 +1,26 @@
 //! The routes, one file for each group.
 
+mod account;
 mod activities;
 mod audit;
 mod auth;
+mod bulk;
 mod conversations;
 mod deals;
 mod devices;
 pub(crate) mod health;
+mod invitations;
 mod jobs;
 mod media;
 mod messages;
 mod notifications;
 mod schedules;
 mod search;
+mod second_factor;
 mod settings;
 mod statistics;
 mod webhook;
+mod webhooks;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,12 +35,18 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
+/// What happened, and what is done to many records at once.
+type Records = (audit::Audit, bulk::BulkRuns);
+
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
 
+/// Signing in.
+type SigningIn = (auth::Auth, second_factor::SecondFactors, account::Account, invitations::Invitations);
+
 type All = (
-    auth::Auth,
-    audit::Audit,
+    SigningIn,
+    Records,
     health::Health,
     devices::Devices,
     messages::Messages,
@@ -48,15 +59,27 @@ type All = (
     notifications::Notifications,
     search::Search,
     Planning,
+    webhooks::Webhooks,
     Resources,
 );
 
 /// Every group.
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
-    let Parts { ledger, transport, sealer, store, public_url, .. } = parts;
+    let Parts { ledger, transport, sealer, store, public_url, proxies, .. } = parts;
     (
-        auth::Auth { ledger: ledger.clone(), guard: guard.clone(), secure: public_url.starts_with("https://") },
-        audit::Audit { ledger: ledger.clone() },
+        (
+            auth::Auth {
+                ledger: ledger.clone(),
+                sealer: sealer.clone(),
+                guard: guard.clone(),
+                secure: public_url.starts_with("https://"),
+                proxies: *proxies,
+            },
+            second_factor::SecondFactors { ledger: ledger.clone(), sealer: sealer.clone() },
+            account::Account { ledger: ledger.clone(), guard: guard.clone() },
+            invitations::Invitations { ledger: ledger.clone() },
+        ),
+        (audit::Audit { ledger: ledger.clone() }, bulk::BulkRuns { ledger: ledger.clone() }),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
         messages::Messages { ledger: ledger.clone() },
@@ -73,6 +96,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             settings::Settings { ledger: ledger.clone() },
             schedules::Schedules { ledger: ledger.clone() },
         ),
+        webhooks::Webhooks { ledger: ledger.clone(), sealer: sealer.clone() },
         Resources { ledger: ledger.clone(), store: store.clone() },
     )
 }

@@ -39,7 +39,7 @@ pub(crate) fn resource() -> Resource {
     ];
     fields.extend(parties("activity_id", ["activity_contacts", "activity_companies", "activity_deals"]));
     let resource = Resource::new("activity", "activities", "Activity", "Something that somebody is going to do.", fields);
-    Resource { label: &["title"], owner: Some("owner_id"), sort: "due_at", rules: &Activities, ..resource }
+    Resource { label: &["title"], owner: Some("owner_id"), sort: "due_at", rules: &Activities, bulk: true, ..resource }
 }
 
 struct Activities;

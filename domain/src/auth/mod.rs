@@ -1,30 +1,37 @@
-//! Signing in: passwords, sessions with rotating refresh tokens, personal access tokens.
+//! Signing in: passwords, second factors, sessions with rotating refresh tokens, personal access tokens; what people
+//! change of their account, forgotten passwords, invitations.
 //!
 //! Access tokens (JWT) are made and read in `api`; here is what stands behind them in SQL.
 
+pub mod account;
+mod attempts;
+pub mod invitations;
 pub mod passwords;
+pub mod recovery;
+pub mod second_factor;
+pub mod sessions;
 pub mod tokens;
+pub mod totp;
 
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use db::Db;
-use entities::{Role, SessionId, TenantId, UserId, session, user};
+use entities::{Role, TenantId, UserId, session, user};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, prelude::Expr};
-use serde_json::json;
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 
 use crate::{
     Error, Result, Scope,
-    engine::{Event, Write},
+    engine::Write,
     payloads::{Notice, SendMail},
     resource::access::Grants,
     scope::Actor,
+    seal::Sealer,
 };
-use tokens::{fingerprint, secret};
-
-/// How long somebody stays signed in without coming back.
-const SESSION: TimeDelta = TimeDelta::days(30);
+use attempts::Attempt;
+pub use attempts::network;
+use sessions::SignedIn;
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default)]
@@ -33,102 +40,66 @@ pub struct Origin {
     pub address: Option<String>,
     /// The program.
     pub user_agent: Option<String>,
-}
-
-/// Somebody who signed in.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    /// Their session.
-    pub session: SessionId,
-    /// Who.
-    pub user: UserId,
-    /// Of which tenant.
-    pub tenant: TenantId,
-    /// The refresh token, to be shown once.
-    pub refresh_token: String,
+    /// By what the browser says that it is known.
+    pub device: Option<String>,
 }
 
 const WRONG: Error = Error::Unauthorized { code: "invalid_credentials", message: "the e-mail or the password is wrong" };
 
+/// What somebody proves with who they are.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// Their address.
+    pub email: &'a str,
+    /// Their password.
+    pub password: &'a str,
+    /// A code of their authenticator, or a recovery code.
+    pub totp: Option<&'a str>,
+}
+
 /// Signs in. A new place gets a mail.
 ///
 /// # Errors
-/// [`Error::Unauthorized`], the same for an unknown address and a wrong password; the database's.
-pub async fn login(ledger: &Ledger, email: &str, password: &str, origin: Origin) -> Result<SignedIn> {
+/// [`Error::Unauthorized`], the same for an unknown address and a wrong password; [`Error::TooManyRequests`]; the database's.
+pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, mut origin: Origin) -> Result<SignedIn> {
+    let Credentials { email, password, totp } = who;
     let email = email.trim().to_lowercase();
-    let found = user::Entity::find().filter(user::Column::Email.eq(email)).one(&ledger.db().read).await?;
+    let db = ledger.db();
+    let found = user::Entity::find().filter(user::Column::Email.eq(email.clone())).one(&db.read).await?;
+    let theirs = match (&found, &origin.device) {
+        (Some(user), Some(device)) => sessions::knows(db, user.tenant_id, user.id, device).await?,
+        _ => false,
+    };
+    // What nobody signed in with may be anybody's.
+    origin.device = origin.device.filter(|_| theirs);
+    let attempt = Attempt::of(&email, origin.address.as_deref(), origin.device.as_deref());
+    attempt.check(db).await?;
     // Hashed for nobody too, so that an unknown address takes as long.
     let hash = found.as_ref().map(|user| user.password_hash.clone());
     let right = passwords::verify(password, hash).await?;
-    let Some(user) = found.filter(|user| right && user.disabled_at.is_none()) else { return Err(WRONG) };
+    let Some(user) = found.filter(|user| right && user.disabled_at.is_none()) else {
+        attempt.failed(db).await?;
+        return Err(WRONG);
+    };
+    second_factor::accept(ledger, sealer, &user, totp).await?;
+    attempt.succeeded(db).await?;
 
     let same_place = session::Column::TenantId
         .eq(user.tenant_id)
         .and(session::Column::UserId.eq(user.id))
         .and(session::Column::Address.eq(origin.address.clone()))
         .and(session::Column::UserAgent.eq(origin.user_agent.clone()));
-    let known = session::Entity::find().filter(same_place).one(&ledger.db().read).await?.is_some();
+    let known = theirs || session::Entity::find().filter(same_place).one(&db.read).await?.is_some();
 
     let scope = Scope { role: user.role, ..Scope::system(user.tenant_id, Actor::User(user.id)) };
     let write = Write::begin(ledger, &scope).await?;
-    let refresh_token = secret("somo_rt_");
-    let session = session::ActiveModel {
-        id: Set(SessionId::new()),
-        tenant_id: Set(user.tenant_id),
-        user_id: Set(user.id),
-        refresh_hash: Set(fingerprint(&refresh_token)),
-        user_agent: Set(origin.user_agent.clone()),
-        address: Set(origin.address.clone()),
-        expires_at: Set(Utc::now() + SESSION),
-        revoked_at: Set(None),
-        created_at: Set(Utc::now()),
-    };
-    let session = session::Entity::insert(session).exec_with_returning(&**write).await?.id;
-    write.record(Event { topic: "sessions", subject_id: session.0, action: "created", data: json!({}) }).await?;
+    let signed_in = sessions::begin(&write, user.id, origin.clone()).await?;
     if !known {
         let notice = Notice::Login { at: Utc::now(), address: origin.address, user_agent: origin.user_agent };
         write.enqueue(NewJob::new(user.tenant_id.0, &SendMail { user_id: user.id, notice })).await?;
     }
     write.commit(()).await?;
-    Ok(SignedIn { session, user: user.id, tenant: user.tenant_id, refresh_token })
-}
-
-/// A new refresh token for a valid one, which is used up.
-///
-/// # Errors
-/// [`Error::Unauthorized`] for one that is unknown, used up, expired or revoked; the database's.
-pub async fn refresh(ledger: &Ledger, refresh_token: &str) -> Result<SignedIn> {
-    const INVALID: Error = Error::Unauthorized { code: "invalid_refresh_token", message: "sign in again" };
-    let tx = ledger.begin().await?;
-    let next = secret("somo_rt_");
-    let valid = session::Column::RefreshHash
-        .eq(fingerprint(refresh_token))
-        .and(session::Column::RevokedAt.is_null())
-        .and(session::Column::ExpiresAt.gt(Utc::now()));
-    let rotated = session::Entity::update_many()
-        .col_expr(session::Column::RefreshHash, Expr::value(fingerprint(&next)))
-        .col_expr(session::Column::ExpiresAt, Expr::value(Utc::now() + SESSION))
-        .filter(valid)
-        .exec_with_returning(&*tx)
-        .await?;
-    let Some(session) = rotated.into_iter().next() else { return Err(INVALID) };
-    if account(&*tx, session.tenant_id, session.user_id).await?.is_none() {
-        return Err(INVALID);
-    }
-    tx.commit().await?;
-    Ok(SignedIn { session: session.id, user: session.user_id, tenant: session.tenant_id, refresh_token: next })
-}
-
-/// Ends the session of a refresh token. An unknown one is no error: the caller wants to be out.
-///
-/// # Errors
-/// The database's.
-pub async fn logout(ledger: &Ledger, refresh_token: &str) -> Result<()> {
-    let tx = ledger.begin().await?;
-    let own = session::Column::RefreshHash.eq(fingerprint(refresh_token)).and(session::Column::RevokedAt.is_null());
-    session::Entity::update_many().col_expr(session::Column::RevokedAt, Expr::value(Utc::now())).filter(own).exec(&*tx).await?;
-    tx.commit().await?;
-    Ok(())
+    Ok(signed_in)
 }
 
 /// What a request's scope is made of.
@@ -148,29 +119,29 @@ async fn account(db: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: Use
     Ok(found.map(|row| Account { user: row.id, tenant: row.tenant_id, role: row.role }))
 }
 
+/// Whose account it is that the caller looks after, if they may: everybody signed in, and a token with the ability.
+fn own(scope: &Scope, ability: &'static str) -> Result<UserId> {
+    scope.require(ability)?;
+    scope.user().ok_or(Error::NotFound("user"))
+}
+
+/// That the caller is an admin, and that a token of theirs has the ability.
+fn admin(scope: &Scope, ability: &'static str) -> Result<()> {
+    scope.require(ability)?;
+    if scope.role == Role::Admin { Ok(()) } else { Err(Error::Forbidden(ability)) }
+}
+
 /// What a user may see and do by themselves, for what is done on their behalf; `None` for one who may not sign in.
 ///
 /// # Errors
 /// The database's.
 pub async fn scope_of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Scope>> {
-    let Some(Account { role, .. }) = account(&db.read, tenant, user).await? else { return Ok(None) };
-    let grants = Arc::new(Grants::of(&db.read, tenant, user).await?);
-    Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
+    scope_on(&db.read, tenant, user).await
 }
 
-/// The account behind a session that is still valid.
-///
-/// # Errors
-/// The database's.
-pub async fn session_account(db: &Db, tenant: TenantId, session: SessionId, user: UserId) -> Result<Option<Account>> {
-    let valid = session::Column::TenantId
-        .eq(tenant)
-        .and(session::Column::Id.eq(session))
-        .and(session::Column::UserId.eq(user))
-        .and(session::Column::RevokedAt.is_null())
-        .and(session::Column::ExpiresAt.gt(Utc::now()));
-    if session::Entity::find().filter(valid).one(&db.read).await?.is_none() {
-        return Ok(None);
-    }
-    account(&db.read, tenant, user).await
+/// [`scope_of`], as a transaction sees it.
+pub(crate) async fn scope_on(conn: &impl sea_orm::ConnectionTrait, tenant: TenantId, user: UserId) -> Result<Option<Scope>> {
+    let Some(Account { role, .. }) = account(conn, tenant, user).await? else { return Ok(None) };
+    let grants = Arc::new(Grants::of(conn, tenant, user).await?);
+    Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
 }

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::Utc;
 use db::Db;
-use entities::{TokenId, UserId, personal_access_token as table, user};
+use entities::{TenantId, TokenId, UserId, personal_access_token as table, user};
 use jobs::Ledger;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 use serde_json::json;
@@ -62,6 +62,17 @@ pub async fn create(ledger: &Ledger, email: &str, name: &str, abilities: Vec<Str
     write.record(Event { topic: "tokens", subject_id: id.0, action: "created", data: json!({ "abilities": abilities }) }).await?;
     write.commit(()).await?;
     Ok(token)
+}
+
+/// What a token may do that somebody used earlier; `None` when it is expired or revoked.
+pub(crate) async fn abilities_of(db: &Db, tenant: TenantId, id: TokenId) -> Result<Option<Vec<String>>> {
+    let valid = table::Column::TenantId
+        .eq(tenant)
+        .and(table::Column::Id.eq(id))
+        .and(table::Column::RevokedAt.is_null())
+        .and(table::Column::ExpiresAt.is_null().or(table::Column::ExpiresAt.gt(Utc::now())));
+    let Some(row) = table::Entity::find().filter(valid).one(&db.read).await? else { return Ok(None) };
+    Ok(Some(serde_json::from_value(row.abilities).map_err(anyhow::Error::from)?))
 }
 
 /// Who a token belongs to, which one it is and what it may do. `None` when it is unknown, expired or revoked.

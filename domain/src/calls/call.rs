@@ -18,5 +18,5 @@ pub(crate) fn resource() -> Resource {
     ];
     fields.extend(parties("call_id", ["call_contacts", "call_companies", "call_deals"]));
     let resource = Resource::new("call", "calls", "Call", "That somebody talked to somebody by phone.", fields);
-    Resource { label: &["number"], owner: Some("owner_id"), sort: "-started_at", ..resource }
+    Resource { label: &["number"], owner: Some("owner_id"), sort: "-started_at", bulk: true, ..resource }
 }

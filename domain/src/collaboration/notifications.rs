@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use db::Db;
-use entities::{CommentId, NotificationId, NotificationKind, UserId, notification as table};
+use entities::{CommentId, NotificationId, NotificationKind, Role, UserId, notification as table, user};
 use jobs::Ledger;
 use poem_openapi::Object;
 use sea_orm::{
@@ -116,6 +116,32 @@ pub(crate) async fn send(
         subject_id: Set(id),
         comment_id: Set(comment_id),
         actor_id: Set(actor_id),
+        read_at: Set(None),
+        created_at: Set(Utc::now().trunc_subsecs(6)),
+    });
+    table::Entity::insert_many(rows).exec_without_returning(&***write).await?;
+    Ok(())
+}
+
+/// Tells all admins of something that is no record.
+pub(crate) async fn tell_admins(write: &Write<'_>, kind: NotificationKind, topic: &str, id: Uuid) -> Result<()> {
+    let tenant = write.scope.tenant;
+    let admins: Vec<UserId> = user::Entity::find()
+        .filter(user::Column::TenantId.eq(tenant).and(user::Column::Role.eq(Role::Admin)).and(user::Column::DisabledAt.is_null()))
+        .select_only()
+        .column(user::Column::Id)
+        .into_tuple()
+        .all(&***write)
+        .await?;
+    let rows = admins.into_iter().map(|user_id| table::ActiveModel {
+        id: Set(NotificationId::new()),
+        tenant_id: Set(tenant),
+        user_id: Set(user_id),
+        kind: Set(kind),
+        topic: Set(topic.into()),
+        subject_id: Set(id),
+        comment_id: Set(None),
+        actor_id: Set(None),
         read_at: Set(None),
         created_at: Set(Utc::now().trunc_subsecs(6)),
     });

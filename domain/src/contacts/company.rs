@@ -37,7 +37,7 @@ pub(crate) fn resource() -> Resource {
         ("notes", "company_ids"),
         ("calls", "company_ids"),
     ];
-    Resource { owner: Some("owner_id"), many, rules: &Companies, ..resource }
+    Resource { owner: Some("owner_id"), many, rules: &Companies, bulk: true, ..resource }
 }
 
 struct Companies;

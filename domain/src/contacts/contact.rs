@@ -62,7 +62,7 @@ pub(crate) fn resource() -> Resource {
     ]);
     let resource = Resource::new("contact", "contacts", "Contact", "A person outside.", fields);
     let many = vec![("deals", "contact_ids"), ("activities", "contact_ids"), ("notes", "contact_ids"), ("calls", "contact_ids")];
-    Resource { many, label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, ..resource }
+    Resource { many, label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, bulk: true, ..resource }
 }
 
 struct Contacts;

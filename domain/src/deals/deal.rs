@@ -51,7 +51,7 @@ pub(crate) fn resource() -> Resource {
     ];
     let resource = Resource::new("deal", "deals", "Deal", "Something that may be sold to somebody.", fields);
     let many = vec![("activities", "deal_ids"), ("notes", "deal_ids"), ("calls", "deal_ids")];
-    Resource { many, owner: Some("owner_id"), rules: &Deals, ..resource }
+    Resource { many, owner: Some("owner_id"), rules: &Deals, bulk: true, ..resource }
 }
 
 struct Deals;

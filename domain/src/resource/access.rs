@@ -11,8 +11,9 @@ use sea_orm::{
     sea_query::{Alias, Expr, ExprTrait, JoinType, Query},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Record, Resource, registry};
+use super::{Record, Resource, registry, value};
 use crate::{
     Error, Result, Scope,
     scope::{OTHERS, covers},
@@ -215,6 +216,23 @@ impl Scope {
             Reach::Own => tenant.and(owner.eq(user.0)),
             Reach::Team => tenant.and(owner.clone().eq(user.0).or(owner.in_subquery(self.teammates()))),
         })
+    }
+
+    /// Whether the caller sees this record of their tenant, as [`Scope::within`] says it of rows; `mates` are the users of their
+    /// teams. For what has no row any more, or is at hand anyway.
+    pub(crate) fn sees(&self, resource: &Resource, mates: &[Uuid], record: &Record) -> bool {
+        let Some(reach) = self.reach(resource, Act::View) else { return false };
+        let (Some(owner), Some(user)) = (resource.owner, self.user()) else { return true };
+        let owner = record.get(owner).and_then(Value::as_str).and_then(value::id);
+        let own = owner == Some(user.0);
+        let private =
+            resource.visibility.is_some_and(|field| record.get(field).and_then(Value::as_str).is_none_or(|said| said == "private"));
+        let reached = match reach {
+            Reach::All => true,
+            Reach::Own => own,
+            Reach::Team => own || owner.is_some_and(|owner| mates.contains(&owner)),
+        };
+        reached && (own || !private)
     }
 
     /// Whether the caller may do `act` at all.

@@ -91,7 +91,12 @@ impl Asker {
     /// # Errors
     /// The database's.
     pub async fn of(db: &Db, scope: &Scope) -> Result<Self> {
-        Self::with(db, scope, |_| true).await
+        Self::on(&db.read, scope).await
+    }
+
+    /// [`Asker::of`], as a transaction sees it.
+    pub(crate) async fn on(conn: &impl ConnectionTrait, scope: &Scope) -> Result<Self> {
+        Self::with(conn, scope, |_| true).await
     }
 
     /// [`Asker::of`], but only what this filter has words for is looked up.
@@ -100,31 +105,31 @@ impl Asker {
     /// The database's.
     pub async fn about(db: &Db, scope: &Scope, filter: &Value) -> Result<Self> {
         let said = filter.to_string();
-        Self::with(db, scope, |word| said.contains(word)).await
+        Self::with(&db.read, scope, |word| said.contains(word)).await
     }
 
-    async fn with(db: &Db, scope: &Scope, needs: impl Fn(&str) -> bool) -> Result<Self> {
+    async fn with(conn: &impl ConnectionTrait, scope: &Scope, needs: impl Fn(&str) -> bool) -> Result<Self> {
         let user = scope.user().map(|id| id.0);
         let team = user.into_iter().collect();
         let (zone, week_start) = (chrono_tz::UTC, Weekday::Mon);
         let mut asker = Self { user, team, now: Utc::now(), zone, week_start, customs: Customs::default() };
         if needs(custom::PREFIX) {
-            asker.customs = Customs::of(&db.read, scope.tenant.0).await?;
+            asker.customs = Customs::of(conn, scope.tenant.0).await?;
         }
         if needs("within") {
-            let company = settings::company(&db.read, scope.tenant).await?;
+            let company = settings::company(conn, scope.tenant).await?;
             asker.week_start = settings::week_start(&company);
             let mut zone = Some(company.time_zone);
             if let Some(id) = scope.user() {
                 let own = user::Column::TenantId.eq(scope.tenant).and(user::Column::Id.eq(id));
                 let row: Option<Option<String>> =
-                    user::Entity::find().filter(own).select_only().column(user::Column::TimeZone).into_tuple().one(&db.read).await?;
+                    user::Entity::find().filter(own).select_only().column(user::Column::TimeZone).into_tuple().one(conn).await?;
                 zone = row.flatten().or(zone);
             }
             asker.zone = zone.and_then(|zone| zone.parse().ok()).unwrap_or(chrono_tz::UTC);
         }
         if user.is_some() && needs("@my_team") {
-            for mate in db.read.query_all(&scope.teammates()).await? {
+            for mate in conn.query_all(&scope.teammates()).await? {
                 let mate: Uuid = mate.try_get("", "user_id")?;
                 if !asker.team.contains(&mate) {
                     asker.team.push(mate);
@@ -267,7 +272,8 @@ fn read_include(resource: &Resource, wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-async fn count(db: &Db, select: &SelectStatement) -> Result<u64> {
+/// How many rows a statement selects.
+pub(crate) async fn count(db: &Db, select: &SelectStatement) -> Result<u64> {
     let counted = sea_orm::sea_query::Query::select()
         .expr_as(Func::count(Expr::cust("*")), "n")
         .from_subquery(select.clone().clear_selects().expr(Expr::cust("1")).to_owned(), "counted")

@@ -1,7 +1,8 @@
 //! What a CRM keeps, written once: a [`Resource`] says what it is, and everything that can be done to any of them is here.
 //!
 //! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory; [`custom`]: those that tenants add.
-//! - [`filter`]: the one filter language; [`list`]: reading; [`search`]: finding by words; [`mod@write`]: writing; [`access`]: who may.
+//! - [`filter`]: the one filter language; [`list`]: reading; [`search`]: finding by words; [`mod@write`]: writing; [`access`]: who may;
+//!   [`bulk`]: writing many.
 //! - [`registry`]: all of them.
 //!
 //! Nothing here knows a resource by name. What one does of its own is in its [`Rules`], which see a record before it is
@@ -10,10 +11,12 @@
 //! To add one: docs/adding-a-resource.md.
 
 pub mod access;
+pub mod bulk;
 pub mod custom;
 pub mod field;
 pub mod filter;
 pub mod list;
+mod lists;
 pub mod registry;
 pub(crate) mod related;
 pub mod rows;
@@ -57,6 +60,8 @@ pub struct Resource {
     pub kept_by_admins: bool,
     /// Whether people make and delete it here, or only change what is made elsewhere.
     pub made: bool,
+    /// Whether the same can be done to many of them at once.
+    pub bulk: bool,
     /// The order of a list that asks for none.
     pub sort: &'static str,
     /// Its own fields, and those that every resource has.
@@ -188,6 +193,7 @@ impl Resource {
             visibility: None,
             kept_by_admins: false,
             made: true,
+            bulk: false,
             sort: "-created_at",
             fields,
             many: Vec::new(),

@@ -4,9 +4,9 @@ use jobs::Ledger;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Record, Resource, access::Act, field::Kind, rows, write};
+use super::{Record, Resource, access::Act, lists, rows, write};
 use crate::{
-    Error, Result, Scope,
+    Result, Scope,
     engine::{Write, again},
 };
 
@@ -133,21 +133,10 @@ pub async fn put(
     (on, off): (Vec<Value>, Vec<Value>),
 ) -> Result<Record> {
     scope.may(resource, Act::Edit)?;
-    let Some(field) = resource.field(field).filter(|field| matches!(field.kind, Kind::Tags | Kind::References { .. })) else {
-        return Err(Error::NotFound("relation"));
-    };
+    let field = lists::field(resource, field)?;
     again(|| async {
         let write = Write::begin(ledger, scope).await?;
-        let record = write::load(&write, resource, Act::View, id, true).await?.ok_or(Error::NotFound(resource.name))?;
-        let same = |a: &Value, b: &Value| match (field.kind == Kind::Tags, a.as_str(), b.as_str()) {
-            (true, Some(a), Some(b)) => super::value::fold(a) == super::value::fold(b),
-            _ => a == b,
-        };
-        let stays = |one: &&Value| !off.iter().chain(&on).any(|other| same(one, other));
-        let mut list: Vec<Value> = record[field.name].as_array().into_iter().flatten().filter(stays).cloned().collect();
-        list.extend(on.iter().cloned());
-        let body = [(field.name.to_owned(), Value::Array(list))].into_iter().collect();
-        let record = write::update(&write, resource, id, &body, None).await?;
+        let record = lists::put(&write, resource, id, field, &on, &off).await?;
         answered(write, resource, record).await
     })
     .await

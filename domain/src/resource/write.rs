@@ -421,7 +421,9 @@ pub(crate) async fn note(write: &Write<'_>, resource: &Resource, change: &Change
         (field.name.to_owned(), json!({ "from": side(&change.before), "to": side(&change.after) }))
     });
     let data = json!({ "changes": changes.collect::<Record>() });
-    write.record(Event { topic: resource.topic, subject_id: change.id, action: change.action.as_str(), data }).await
+    // Of one that is gone, what it was.
+    let record = if change.action == Action::Purge { &change.before } else { &change.after };
+    write.record_of(Event { topic: resource.topic, subject_id: change.id, action: change.action.as_str(), data }, Some(record)).await
 }
 
 /// Two that came at the same moment.

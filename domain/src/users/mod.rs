@@ -38,11 +38,7 @@ pub struct NewUser<'a> {
 /// # Errors
 /// [`Error::Invalid`]; [`Error::Conflict`] when the address is taken; the database's.
 pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, UserId)> {
-    let email = new.email.trim().to_lowercase();
-    let plausible = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.ends_with('.'));
-    if !(plausible || email.ends_with("@localhost")) || email.len() > 254 || email.contains(char::is_whitespace) {
-        return Err(Error::field("/email", "invalid", "is not an e-mail address"));
-    }
+    let email = address(new.email)?;
     let password_hash = passwords::hash(new.password).await?;
     let slug = slug(new.tenant);
     if slug.is_empty() {
@@ -58,29 +54,64 @@ pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, User
         tenant::Entity::insert(row).exec_without_returning(&**write).await?;
         write.record(Event { topic: "tenants", subject_id: tenant_id.0, action: "created", data: json!({}) }).await?;
     }
-    let id = UserId::new();
     let name = if new.name.is_empty() { email.split('@').next().unwrap_or_default() } else { new.name };
+    let id = add(&write, Joining { email: &email, name, password_hash, role: new.role }).await?;
+    write.commit(()).await?;
+    Ok((tenant_id, id))
+}
+
+/// Somebody who comes to a tenant.
+pub(crate) struct Joining<'a> {
+    /// As [`address`] gives it.
+    pub(crate) email: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) password_hash: String,
+    pub(crate) role: Role,
+}
+
+/// Adds them to the scope's tenant.
+pub(crate) async fn add(write: &Write<'_>, new: Joining<'_>) -> Result<UserId> {
+    let Joining { email, name, password_hash, role } = new;
+    let id = UserId::new();
+    let now = Utc::now().trunc_subsecs(6);
     let row = table::ActiveModel {
         id: Set(id),
-        tenant_id: Set(tenant_id),
+        tenant_id: Set(write.scope.tenant),
         name: Set(name.to_owned()),
-        email: Set(email.clone()),
+        email: Set(email.to_owned()),
         password_hash: Set(password_hash),
-        role: Set(new.role),
-        created_at: Set(Utc::now().trunc_subsecs(6)),
-        updated_at: Set(Utc::now().trunc_subsecs(6)),
+        role: Set(role),
+        created_at: Set(now),
+        updated_at: Set(now),
         ..Default::default()
     };
-    table::Entity::insert(row).exec_without_returning(&**write).await.map_err(|error| match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("email_taken", "somebody signs in with this e-mail already"),
+    table::Entity::insert(row).exec_without_returning(&***write).await.map_err(|error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
         _ => error.into(),
     })?;
     let after = [("name".to_owned(), json!(name)), ("email".to_owned(), json!(email))].into_iter().collect();
     let change = Change { action: Action::Create, id: id.0, before: Record::new(), after };
-    texts::keep(&write, registry::named("users"), &change).await?;
-    write.record(Event { topic: "users", subject_id: id.0, action: "created", data: json!({ "role": new.role }) }).await?;
-    write.commit(()).await?;
-    Ok((tenant_id, id))
+    texts::keep(write, registry::named("users"), &change).await?;
+    write.record(Event { topic: "users", subject_id: id.0, action: "created", data: json!({ "role": role }) }).await?;
+    Ok(id)
+}
+
+/// An address as it is kept.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is none.
+pub(crate) fn address(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let plausible = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.ends_with('.'));
+    if !(plausible || email.ends_with("@localhost")) || email.len() > 254 || email.contains(char::is_whitespace) {
+        return Err(Error::field("/email", "invalid", "is not an e-mail address"));
+    }
+    Ok(email)
+}
+
+/// Why an address can't be had.
+pub(crate) fn taken() -> Error {
+    Error::conflict("email_taken", "somebody signs in with this e-mail already")
 }
 
 /// Whether nobody was made yet.

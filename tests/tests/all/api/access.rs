@@ -66,6 +66,7 @@ fn table() -> Vec<Row> {
         ("health_ready", |_| (Method::GET, "/api/health/ready".into(), None), Public, Viewer),
         ("whatsapp_webhook_verify", |_| (Method::GET, "/api/whatsapp/webhook".into(), None), Public, Viewer),
         ("whatsapp_webhook_receive", |_| (Method::POST, "/api/whatsapp/webhook".into(), None), Public, Viewer),
+        ("me_update", |_| (Method::PATCH, "/api/me".into(), Some(json!({ "locale": "en" }))), Own, Viewer),
         ("me_get", |_| (Method::GET, "/api/me".into(), None), Own, Viewer),
         ("jobs_list", |_| (Method::GET, "/api/jobs".into(), None), Own, Viewer),
         ("jobs_get", |w| (Method::GET, format!("/api/jobs/{}", w.job), None), Missing, Viewer),

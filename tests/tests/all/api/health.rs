@@ -67,6 +67,9 @@ on_both_databases! {
         assert!(yaml.text.contains("openapi: 3.1.0"));
         let docs = get(&app, "/docs").await.is(200);
         assert!(docs.text.contains("SwaggerUIBundle") && docs.text.contains("\"openapi\":\"3.1.0\""));
+        for page in ["/reset-password", "/invitation"] {
+            assert!(get(&app, page).await.is(200).text.contains("/api/auth/invitations/accept"));
+        }
         assert_eq!(get(&app, "/").await.is(302).header("location"), "/docs");
         app.finish().await;
     }

@@ -1,8 +1,12 @@
 //! Requests that are sent again.
 
-use domain::{entities::Role, payloads::SendMessage};
+use domain::{
+    entities::{Role, idempotency_key},
+    payloads::SendMessage,
+};
 use jobs::{Job, testing};
 use reqwest::Method;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use tests::{
     app::{Answer, Person, TestApp, app},
@@ -45,6 +49,22 @@ on_both_databases! {
         let elsewhere = app.request(Method::POST, "/api/queues/mail-send/pause").bearer_auth(&ana.token).header("idempotency-key", "k");
         app.send(elsewhere).await.fails(422, "idempotency_key_reused");
         assert_eq!(app.claim_all::<SendMessage>().await.len(), 2);
+        app.finish().await;
+    }
+
+    async fn a_secret_that_is_shown_once_is_kept_sealed(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let hook = json!({ "name": "Loja", "url": "https://example.com/hook", "topics": ["contacts.*"] });
+        let make = async || {
+            let request = app.request(Method::POST, "/api/webhooks").bearer_auth(&ana.token).header("idempotency-key", "h");
+            app.send(request.json(&hook)).await.is(201)
+        };
+        let (first, again) = (make().await, make().await);
+        assert_eq!((&first.json, again.header("idempotency-replayed")), (&again.json, "true"));
+        let secret = first.json["secret"].as_str().unwrap();
+        let kept = idempotency_key::Entity::find().one(&app.ledger.db().write).await.unwrap().unwrap();
+        assert!(!kept.response.unwrap().to_string().contains(secret));
         app.finish().await;
     }
 

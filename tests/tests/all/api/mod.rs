@@ -1,7 +1,9 @@
 //! The HTTP API against a real server, on both databases.
 
 mod access;
+mod accounts;
 mod attachments;
+mod attempts;
 mod board;
 mod brands;
 mod calendar;
@@ -14,11 +16,17 @@ mod events;
 mod files;
 mod health;
 mod idempotency;
+mod invitations;
+mod keys;
+mod limits;
 mod migrations;
 mod problems;
 mod saved_views;
 mod schedules;
+mod second_factor;
 mod sending;
+mod sessions;
 mod settings;
 mod sign_in;
 mod webhook;
+mod webhooks;

@@ -25,7 +25,7 @@ on_both_databases! {
         }
         let wrong = app.delete(&ana, "/api/me").await;
         wrong.fails(405, "method_not_allowed");
-        assert_eq!(wrong.header("allow"), "GET, HEAD");
+        assert_eq!(wrong.header("allow"), "GET, PATCH, HEAD");
         let send = app.get(&ana, "/api/whatsapp/messages/send").await;
         send.fails(405, "method_not_allowed");
         assert_eq!(send.header("allow"), "POST");

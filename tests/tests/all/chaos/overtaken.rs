@@ -6,6 +6,7 @@ use domain::{
     entities::{Role, event, idempotency_key},
     idempotency::{self, Begun},
     scope::Actor,
+    seal::Sealer,
     users::{self, NewUser},
 };
 use jobs::{Ledger, Wake};
@@ -20,7 +21,7 @@ on_both_databases! {
         let new = NewUser { email: "ana@example.com", password: "correct horse battery", name: "Ana", role: Role::Admin, tenant: "Loja" };
         let (tenant, user) = users::create(&ledger, new).await.unwrap();
         let before = event::Entity::find().all(&database.db.write).await.unwrap().len();
-        let claimed = async || match idempotency::begin(&ledger, tenant, user.0, "key", "the same").await.unwrap() {
+        let claimed = async || match idempotency::begin(&ledger, &Sealer::new(&[7; 32]), tenant, user.0, "key", "the same").await.unwrap() {
             Begun::Fresh(claim) => Scope { idempotency: Some(claim), ..Scope::system(tenant, Actor::User(user)) },
             other => panic!("{other:?}"),
         };

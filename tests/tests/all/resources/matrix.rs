@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::{collaboration::TOPICS, entities::Role, payloads::SendMessage, resource::registry};
+use domain::{
+    collaboration::TOPICS,
+    entities::Role,
+    payloads::{DeliverWebhook, SendMessage},
+    resource::registry,
+};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -15,7 +20,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 12] = [
+const FOR_ALL: [&str; 24] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -25,15 +30,42 @@ const FOR_ALL: [&str; 12] = [
     "notifications_read",
     "notifications_read_all",
     "settings_get",
+    // Everybody has only their own; `resources::bulk` tells of it.
+    "bulk_get",
+    "bulk_errors",
     // Whoever sees activities; `api::calendar` tells of it.
     "calendar_feed_get",
     "calendar_feed_create",
     "calendar_feed_delete",
+    // One's own; `api::sessions` tells of them.
+    "sessions_list",
+    "sessions_end",
+    "sessions_end_others",
+    // `api::second_factor` tells of these.
+    "totp_get",
+    "totp_begin",
+    "totp_confirm",
+    "totp_recovery_codes",
+    "totp_disable",
+    // And `api::accounts` of these.
+    "me_update",
+    "password_change",
 ];
 /// Whoever sees the record may do these.
 const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
 /// Nobody has to be signed in for these.
-const OPEN: [&str; 7] = ["auth_login", "auth_refresh", "auth_logout", "health_live", "health_ready", "whatsapp_webhook", "calendar_ics"];
+const OPEN: [&str; 10] = [
+    "auth_login",
+    "auth_refresh",
+    "auth_logout",
+    "password_forgotten",
+    "password_reset",
+    "invitations_accept",
+    "health_live",
+    "health_ready",
+    "whatsapp_webhook",
+    "calendar_ics",
+];
 
 struct Operation {
     id: String,
@@ -75,6 +107,9 @@ fn body(operation: &Operation, known: &BTreeMap<String, String>) -> Option<Value
         "whatsapp_messages_send" => {
             json!({ "device_id": known["/api/whatsapp/devices"], "to": "5511987654321", "type": "text", "text": { "body": "Oi" } })
         }
+        "webhooks_create" => json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["contacts.*"] }),
+        "webhooks_replay" => json!({ "since": "2026-12-01T12:00:00Z" }),
+        "invitations_create" => json!({ "email": "nova@example.com", "role": "agent" }),
         "deals_move" => json!({ "stage_id": known["/api/stages"] }),
         _ => json!({}),
     })
@@ -95,6 +130,9 @@ fn filled(operation: &Operation, known: &BTreeMap<String, String>) -> String {
     }
     if path.contains("{attachment_id}") {
         path = path.replace("{attachment_id}", &id(&format!("{base}/attachments")));
+    }
+    if path.contains("{delivery_id}") {
+        path = path.replace("{delivery_id}", &id("/api/webhooks/deliveries"));
     }
     if path.contains("{user_id}") {
         path = path.replace("{user_id}", &id("/api/users"));
@@ -166,10 +204,20 @@ on_both_databases! {
         known.insert("/api/whatsapp/media".into(), message.id());
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        let invited = app.post(&ana, "/api/invitations", json!({ "email": "novo@example.com", "role": "agent" })).await.is(201);
+        known.insert("/api/invitations".into(), invited.id());
+        known.insert("/api/auth/sessions".into(), uuid::Uuid::now_v7().to_string());
         domain::schedules::seed(&app.ledger).await.unwrap();
         let schedules = app.get(&ana, "/api/schedules").await.is(200);
         known.insert("/api/schedules".into(), schedules.json["data"][0]["id"].as_str().unwrap().into());
         known.insert("/api/jobs".into(), app.claim::<SendMessage>().await.id.to_string());
+
+        let hook = json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["stages.*"] });
+        let hook = app.post(&ana, "/api/webhooks", hook).await.is(201);
+        known.insert("/api/webhooks/deliveries".into(), app.ask(&ana, &format!("/api/webhooks/{}/test", hook.id())).await.is(202).id());
+        known.insert("/api/webhooks".into(), hook.id());
+        app.claim::<DeliverWebhook>().await;
 
         let document = api::document();
         let mut leaks = Vec::new();

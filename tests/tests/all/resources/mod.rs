@@ -1,5 +1,6 @@
 //! What holds for every resource in the registry, on both databases.
 
+mod bulk;
 mod conformance;
 mod custom;
 mod demo;

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use chrono::Utc;
 use domain::{
+    auth::{
+        invitations::{self, InvitationAccept, InvitationCreate},
+        recovery,
+    },
     engine::Write,
-    entities::DeviceStatus,
+    entities::{DeviceStatus, Role},
     payloads::{Notice, SendMail},
     whatsapp::devices,
 };
@@ -39,6 +43,14 @@ pub(super) fn received(address: &str) -> Vec<String> {
     mails.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()).filter(|mail| mail.contains(address)).collect()
 }
 
+/// What stands after `#` in the link of the one mail.
+fn link(mails: &[String], page: &str) -> String {
+    let [mail] = mails else { panic!("{mails:#?}") };
+    let mail = mail.replace("=\r\n", "").replace("=\n", ""); // long lines are wrapped
+    let (_, token) = mail.split_once(&format!("/{page}#")).unwrap_or_else(|| panic!("{mail}"));
+    token.split_whitespace().next().unwrap().to_owned()
+}
+
 async fn down(world: &World) {
     let write = Write::begin(&world.ledger, &world.scope).await.unwrap();
     devices::set_status(&write, world.device, DeviceStatus::Stopped, Some("a payment is due")).await.unwrap();
@@ -70,6 +82,24 @@ on_both_databases! {
         let mails = received(&address);
         assert_eq!(mails.len(), 1);
         assert!(mails[0].contains("Subject: New sign-in to your account") && mails[0].contains("203.0.113.7"), "{}", mails[0]);
+    }
+
+    async fn links_come_by_mail(kind: Kind) {
+        let (world, address) = with_mail(kind, "ana").await;
+        world.execute("update users set locale = 'en'").await;
+        world.execute("update tenants set locale = 'en'").await;
+        recovery::forgotten(&world.ledger, &address).await.unwrap();
+        let new = format!("novo@{}.example.com", Uuid::now_v7().simple());
+        invitations::create(&world.ledger, &world.scope, InvitationCreate { email: new.clone(), role: Role::Agent }).await.unwrap();
+        assert_eq!(world.run(MAIL_SEND).await, 2);
+        let token = link(&received(&address), "reset-password");
+        recovery::reset(&world.ledger, &token, "another horse").await.unwrap();
+        let token = link(&received(&new), "invitation");
+        let who = InvitationAccept { token, name: "Novo".into(), password: "another horse".into() };
+        invitations::accept(&world.ledger, who).await.unwrap();
+        // They are told of the new password.
+        assert_eq!(world.run(MAIL_SEND).await, 1);
+        assert!(received(&address).iter().any(|mail| mail.contains("Subject: Your password was changed")));
     }
 
     async fn a_busy_server_is_tried_again_and_a_refusal_is_not(kind: Kind) {

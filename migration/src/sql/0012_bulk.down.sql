@@ -1,0 +1,2 @@
+drop table bulk_faults;
+drop table bulk_runs;

@@ -1,0 +1,2 @@
+alter table sessions drop column device_hash;
+drop table sign_in_failures;
