@@ -124,7 +124,7 @@ pub struct Rows {
     pub owner: &'static str,
     /// The schema's name of one of them.
     pub schema: &'static str,
-    /// What a row has; the first one is what it is about, and no record has that twice.
+    /// What a row has, three at most; the first one is what it is about, and no record has that twice.
     pub fields: &'static [RowField],
 }
 

@@ -67,6 +67,14 @@ mod tests {
                 if let Kind::Reference { to } | Kind::References { to, .. } = field.kind {
                     assert!(find(to).is_some(), "{}.{} leads to {to}", resource.topic, field.name);
                 }
+                if let Kind::Rows(rows) = field.kind {
+                    assert!(
+                        rows.fields.len() <= crate::resource::rows::TEXTS.len(),
+                        "{}.{} has rows of many texts",
+                        resource.topic,
+                        field.name
+                    );
+                }
             }
             for (topic, name) in &resource.many {
                 let field = named(topic).field(name).unwrap_or_else(|| panic!("{topic} have no {name}"));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ConnectionTrait, QueryResult,
-    sea_query::{Alias, Expr, ExprTrait, JoinType, Order, Query, SelectStatement},
+    sea_query::{Alias, Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -52,64 +52,70 @@ pub(crate) fn id_of(record: &Record) -> Uuid {
     record.get("id").and_then(Value::as_str).and_then(value::id).unwrap_or_default()
 }
 
-/// Adds the fields that are not columns, in a query for each.
+/// What hangs on records has so many texts at most.
+pub(super) const TEXTS: [&str; 3] = ["text_0", "text_1", "text_2"];
+
+/// Adds the fields that are not columns, all of them with one statement.
 async fn attach(conn: &impl ConnectionTrait, scope: &Scope, resource: &Resource, records: &mut [Record]) -> Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
+    let fields: Vec<&Field> = resource.fields.iter().filter(|field| !field.is_column()).collect();
     let ids: Vec<Uuid> = records.iter().map(id_of).collect();
-    for field in resource.fields.iter().filter(|field| !field.is_column()) {
-        let mut parts = Query::select();
-        let part = |name: &'static str| Expr::col((Alias::new("part"), Alias::new(name)));
-        let owner = match &field.kind {
-            Kind::Rows(rows) => {
-                parts.from_as(rows.table, "part").order_by((Alias::new("part"), Alias::new("id")), Order::Asc);
-                for field in rows.fields {
-                    parts.expr_as(part(field.name), Alias::new(field.name));
-                }
-                rows.owner
+    let mut each = (0..).zip(&fields).map(|(at, field)| hanging(scope, at, &field.kind, &ids));
+    let Some(mut all) = each.next().filter(|_| !ids.is_empty()) else { return Ok(()) };
+    each.for_each(|one| _ = all.union(UnionType::All, one));
+    for column in ["field", "part_id", TEXTS[1]] {
+        all.order_by(Alias::new(column), Order::Asc);
+    }
+    let mut found: HashMap<(i32, Uuid), Vec<Value>> = HashMap::new();
+    for row in conn.query_all(&all).await? {
+        let at: i32 = row.try_get("", "field")?;
+        let one = match fields.get(usize::try_from(at).unwrap_or_default()).map(|field| &field.kind) {
+            Some(Kind::Rows(rows)) => {
+                let member = |(field, text): (&RowField, &str)| Ok((field.name.to_owned(), value::json(&field.kind, &row, text)?));
+                Value::Object(rows.fields.iter().zip(TEXTS).map(member).collect::<Result<_>>()?)
             }
-            Kind::References { table, own, other, .. } => {
-                parts.from_as(*table, "part").expr_as(part(other), "value").order_by((Alias::new("part"), Alias::new(*other)), Order::Asc);
-                own
-            }
-            _ => {
-                let tag = |name: &'static str| Expr::col((Alias::new("tag"), Alias::new(name)));
-                parts
-                    .from_as("taggings", "part")
-                    .join_as(
-                        JoinType::InnerJoin,
-                        "tags",
-                        "tag",
-                        tag("tenant_id").equals(("part", "tenant_id")).and(tag("id").equals(("part", "tag_id"))),
-                    )
-                    .expr_as(tag("name"), "value")
-                    .and_where(tag("deleted_at").is_null())
-                    .order_by((Alias::new("tag"), Alias::new("key")), Order::Asc);
-                "subject_id"
-            }
+            Some(Kind::References { .. }) => json!(row.try_get::<Uuid>("", "part_id")?),
+            _ => json!(row.try_get::<String>("", TEXTS[0])?),
         };
-        parts
-            .expr_as(part(owner), "owner")
-            .and_where(part("tenant_id").eq(scope.tenant.0))
-            .and_where(part(owner).is_in(ids.iter().copied()));
-        let mut found: HashMap<Uuid, Vec<Value>> = HashMap::new();
-        for row in conn.query_all(&parts).await? {
-            let one = match &field.kind {
-                Kind::Rows(rows) => {
-                    let member = |field: &RowField| Ok((field.name.to_owned(), value::json(&field.kind, &row, field.name)?));
-                    Value::Object(rows.fields.iter().map(member).collect::<Result<_>>()?)
-                }
-                Kind::References { .. } => json!(row.try_get::<Uuid>("", "value")?),
-                _ => json!(row.try_get::<String>("", "value")?),
-            };
-            found.entry(row.try_get("", "owner")?).or_default().push(one);
-        }
-        for (record, id) in records.iter_mut().zip(&ids) {
-            record.insert(field.name.to_owned(), Value::Array(found.remove(id).unwrap_or_default()));
+        found.entry((at, row.try_get("", "owner")?)).or_default().push(one);
+    }
+    for (record, id) in records.iter_mut().zip(&ids) {
+        for (at, field) in (0..).zip(&fields) {
+            record.insert(field.name.to_owned(), Value::Array(found.remove(&(at, *id)).unwrap_or_default()));
         }
     }
     Ok(())
+}
+
+/// What a field has hanging on these records: whose it is, the id that it is sorted by, and its texts; of tags, the name and what
+/// it is sorted by.
+fn hanging(scope: &Scope, at: i32, kind: &Kind, ids: &[Uuid]) -> SelectStatement {
+    let part = |name: &'static str| Expr::col((Alias::new("part"), Alias::new(name)));
+    let tag = |name: &'static str| Expr::col((Alias::new("tag"), Alias::new(name)));
+    let mut parts = Query::select();
+    let (owner, id, texts) = match kind {
+        Kind::Rows(rows) => {
+            parts.from_as(rows.table, "part");
+            (rows.owner, part("id"), rows.fields.iter().map(|field| part(field.name)).collect())
+        }
+        Kind::References { table, own, other, .. } => {
+            parts.from_as(*table, "part");
+            (*own, part(other), Vec::new())
+        }
+        _ => {
+            let same = tag("tenant_id").equals(("part", "tenant_id")).and(tag("id").equals(("part", "tag_id")));
+            parts.from_as("taggings", "part").join_as(JoinType::InnerJoin, "tags", "tag", same);
+            parts.and_where(tag("deleted_at").is_null());
+            ("subject_id", Expr::cust("cast(null as uuid)"), vec![tag("name"), tag("key")])
+        }
+    };
+    // Only what has a type can be put under each other.
+    let texts = texts.into_iter().chain(std::iter::repeat_with(|| Expr::cust("cast(null as text)")));
+    parts.expr_as(Expr::val(at), Alias::new("field")).expr_as(part(owner), Alias::new("owner")).expr_as(id, Alias::new("part_id"));
+    for (name, text) in TEXTS.into_iter().zip(texts) {
+        parts.expr_as(text, Alias::new(name));
+    }
+    parts.and_where(part("tenant_id").eq(scope.tenant.0)).and_where(part(owner).is_in(ids.iter().copied()));
+    parts
 }
 
 /// The records with these ids that the caller may see, by id.
