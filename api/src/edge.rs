@@ -11,6 +11,7 @@ use domain::{
     auth::network,
     collaboration::attachments,
     idempotency::{self, Begun},
+    resource::import,
     seal::Sealer,
 };
 use futures::FutureExt;
@@ -48,6 +49,9 @@ const UPLOAD_PATIENCE: Duration = Duration::from_secs(300);
 
 /// WhatsApp takes documents of up to 100 MB; the rest is the form around it.
 const MAX_UPLOAD: u64 = 101 * 1024 * 1024;
+
+/// Files whose rows become records; the rest is the form around them.
+const MAX_IMPORT: u64 = 501 * 1024 * 1024;
 
 /// Wraps the app.
 pub(crate) struct Edge {
@@ -184,7 +188,7 @@ impl<E: Endpoint> Edged<E> {
         if request.uri().path_and_query().is_some_and(|asked| asked.as_str().contains("%00")) {
             return Ok(self.refuse(&request, Draft::new(StatusCode::BAD_REQUEST, "bad_request", "an address takes no NUL character")));
         }
-        if let Some(ability) = upload(&request) {
+        if let Some((ability, most)) = upload(&request) {
             // Before a byte of it is kept: who may not, and what there is no room for.
             let Some(token) = bearer(&request) else { return Ok(self.refuse(&request, unauthorized())) };
             let scope = self.edge.guard.principal(token).await.map_err(Failure)?.scope(None);
@@ -199,7 +203,7 @@ impl<E: Endpoint> Edged<E> {
             };
             let id = request_id(&request);
             return match length(&request) {
-                Some(length) if length <= MAX_UPLOAD => match tokio::time::timeout(UPLOAD_PATIENCE, self.inner.call(request)).await {
+                Some(length) if length <= most => match tokio::time::timeout(UPLOAD_PATIENCE, self.inner.call(request)).await {
                     Ok(answer) => answer.map(IntoResponse::into_response),
                     Err(_) => Ok(Draft::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the file took too long").into_response(&id)),
                 },
@@ -328,13 +332,14 @@ impl<E: Endpoint> Edged<E> {
 
 /// What it takes to be allowed to send a file and the form around it, if it is one: that is streamed to the disk by its handler,
 /// and not read here.
-fn upload(request: &Request) -> Option<&'static str> {
+fn upload(request: &Request) -> Option<(&'static str, u64)> {
     if *request.method() != Method::POST || !request.content_type().is_some_and(|kind| kind.starts_with("multipart/")) {
         return None;
     }
     match request.uri().path().strip_prefix("/api/")?.split('/').collect::<Vec<_>>()[..] {
-        ["whatsapp", "media"] => Some("messages:send"),
-        [topic, _, "attachments"] => attachments::ability(&topic.replace('-', "_")),
+        ["whatsapp", "media"] => Some(("messages:send", MAX_UPLOAD)),
+        [topic, _, "attachments"] => Some((attachments::ability(&topic.replace('-', "_"))?, MAX_UPLOAD)),
+        [topic, "import"] => Some((import::ability(&topic.replace('-', "_"))?, MAX_IMPORT)),
         _ => None,
     }
 }

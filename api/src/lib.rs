@@ -91,6 +91,8 @@ pub(crate) enum Tag {
     Statistics,
     /// What is done in the background.
     Jobs,
+    /// Files whose rows become records.
+    Imports,
     /// What happened.
     Audit,
     /// What you are told.

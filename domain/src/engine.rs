@@ -1,5 +1,7 @@
 //! The one way to write: the record, its event and the jobs that follow, in one transaction.
 
+pub(crate) mod set;
+
 use std::{ops::Deref, time::Duration};
 
 use chrono::{SubsecRound, Utc};
@@ -14,6 +16,8 @@ use crate::{Error, Result, Scope, idempotency, resource::Record, webhooks};
 /// A transaction in a scope. Dropped, it rolls back.
 pub struct Write<'a> {
     tx: Tx,
+    set: set::Set,
+    quiet: bool,
     /// Who writes where.
     pub scope: &'a Scope,
 }
@@ -57,13 +61,23 @@ impl<'a> Write<'a> {
     /// # Errors
     /// The database doesn't answer.
     pub async fn begin(ledger: &Ledger, scope: &'a Scope) -> Result<Self> {
-        Ok(Self { tx: ledger.begin().await?, scope })
+        Ok(Self::within(ledger.begin().await?, scope))
     }
 
     /// Takes over a transaction that a job has begun.
     #[must_use]
     pub fn within(tx: Tx, scope: &'a Scope) -> Self {
-        Self { tx, scope }
+        Self { tx, set: set::Set::default(), quiet: false, scope }
+    }
+
+    /// Tells nobody of each record: who is given thousands at once doesn't want a notification of every one.
+    #[must_use]
+    pub fn quietly(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Notes what happened.
@@ -76,8 +90,12 @@ impl<'a> Write<'a> {
 
     /// [`Write::record`], of a record that is at hand as the event leaves it.
     pub(crate) async fn record_of(&self, event: Event, record: Option<&Record>) -> Result<()> {
-        let (actor_kind, actor_id) = self.scope.actor.parts();
         let (id, at) = (Uuid::now_v7(), Utc::now().trunc_subsecs(6));
+        if self.gathers() {
+            self.let_wait(set::Gone { id, at, event, record: record.cloned() });
+            return Ok(());
+        }
+        let (actor_kind, actor_id) = self.scope.actor.parts();
         let values = [
             id.into(),
             self.scope.tenant.0.into(),

@@ -6,7 +6,10 @@ use chrono::{TimeDelta, Utc};
 use jobs::Ledger;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
-use crate::{Result, resource::trash};
+use crate::{
+    Result,
+    resource::{import, trash},
+};
 
 /// Ingested deliveries are kept so long, for somebody who wonders what WhatsApp said.
 const INBOX: TimeDelta = TimeDelta::days(7);
@@ -22,6 +25,8 @@ const NOTIFICATIONS: TimeDelta = TimeDelta::days(90);
 const DELIVERIES: TimeDelta = TimeDelta::days(30);
 /// What was done to many records at once is told of for so long.
 const BULK: TimeDelta = TimeDelta::days(30);
+/// Imports are told of for so long, and can be taken back.
+const IMPORTS: TimeDelta = TimeDelta::days(30);
 /// Jobs that are done stay on the board for so long.
 const JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -62,6 +67,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
     delete(ledger, "bulk_runs", "id", "created_at", now - BULK).await?;
     delete(ledger, "sign_in_failures", "key", "failed_at", now - SILENT).await?;
+    import::forget_old(ledger, now - IMPORTS).await?;
     for links in ["password_resets", "invitations"] {
         delete(ledger, links, "id", "expires_at", now - SESSIONS).await?;
     }

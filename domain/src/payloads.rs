@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use entities::{
-    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, InboxId, InvitationId, MediaId, MessageId, PasswordResetId, UserId,
-    WebhookDeliveryId,
+    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, ImportId, InboxId, InvitationId, MediaId, MessageId, PasswordResetId,
+    UserId, WebhookDeliveryId,
 };
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,18 @@ payloads! {
         bulk_run_id: BulkRunId,
     } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
 
+    /// Takes the rows of a file.
+    RunImport = "records.import", IMPORTS {
+        /// Which file, and what is made of it.
+        import_id: ImportId,
+    } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
+
+    /// Takes back what an import wrote.
+    RevertImport = "records.import.revert", IMPORTS {
+        /// Which one.
+        import_id: ImportId,
+    } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
+
     /// Takes records into the text index, from a place on. The migration that makes the index enqueues it.
     RebuildSearch = "search.rebuild", MAINTENANCE {
         /// In which resource to go on; from the beginning, if none is named.
@@ -189,6 +201,8 @@ mod tests {
         assert_eq!(json!(DeliverWebhook { delivery_id: WebhookDeliveryId(id) }), json!({ "delivery_id": nil }));
         assert_eq!(json!(Purge {}), json!({}));
         assert_eq!(json!(RunBulk { bulk_run_id: BulkRunId(id) }), json!({ "bulk_run_id": nil }));
+        assert_eq!(json!(RunImport { import_id: ImportId(id) }), json!({ "import_id": nil }));
+        assert_eq!(json!(RevertImport { import_id: ImportId(id) }), json!({ "import_id": nil }));
         assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));
         let mail = SendMail { user_id: UserId(id), notice: Notice::DeviceDown { device_id: DeviceId(id) } };

@@ -41,6 +41,7 @@ const HISTORY: &[Step] = &[
     step!("0015_second_factors"),
     step!("0016_mailed_links"),
     step!("0017_sign_in_failures"),
+    step!("0019_imports"),
 ];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.

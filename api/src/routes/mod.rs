@@ -9,6 +9,7 @@ mod conversations;
 mod deals;
 mod devices;
 pub(crate) mod health;
+mod imports;
 mod invitations;
 mod jobs;
 mod media;
@@ -36,7 +37,7 @@ pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
 /// What happened, and what is done to many records at once.
-type Records = (audit::Audit, bulk::BulkRuns);
+type Records = (audit::Audit, bulk::BulkRuns, imports::Imports);
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
@@ -79,7 +80,11 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             account::Account { ledger: ledger.clone(), guard: guard.clone() },
             invitations::Invitations { ledger: ledger.clone() },
         ),
-        (audit::Audit { ledger: ledger.clone() }, bulk::BulkRuns { ledger: ledger.clone() }),
+        (
+            audit::Audit { ledger: ledger.clone() },
+            bulk::BulkRuns { ledger: ledger.clone() },
+            imports::Imports { ledger: ledger.clone(), store: store.clone() },
+        ),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
         messages::Messages { ledger: ledger.clone() },

@@ -103,7 +103,7 @@ async fn names(conn: &impl ConnectionTrait, scope: &Scope, users: impl IntoItera
 /// What follows for others when a record was written: whose it is now is told.
 pub(crate) async fn saved(write: &Write<'_>, resource: &'static Resource, change: &Change) -> Result<()> {
     let Some(owner) = resource.owner.filter(|owner| TOPICS.contains(&resource.topic) && change.changes(owner)) else { return Ok(()) };
-    if !matches!(change.action, Action::Create | Action::Update) {
+    if write.is_quiet() || !matches!(change.action, Action::Create | Action::Update) {
         return Ok(());
     }
     let owner = change.reference(owner).map(UserId);

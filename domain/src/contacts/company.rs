@@ -44,6 +44,10 @@ struct Companies;
 
 #[async_trait::async_trait]
 impl Rules for Companies {
+    fn gathers(&self) -> bool {
+        true
+    }
+
     async fn check(&self, _write: &Write<'_>, change: &mut Change) -> Result<()> {
         match change.reference("parent_id") == Some(change.id) {
             true => Err(Error::field("/parent_id", "invalid", "a company can't belong to itself")),

@@ -69,6 +69,10 @@ struct Contacts;
 
 #[async_trait::async_trait]
 impl Rules for Contacts {
+    fn gathers(&self) -> bool {
+        true
+    }
+
     /// What a contact is reached at is what messages and mail are matched by.
     async fn follow(&self, write: &Write<'_>, change: &Change) -> Result<()> {
         let id = ContactId(change.id);

@@ -5,21 +5,20 @@ pub(crate) mod contact;
 pub(crate) mod industry;
 pub(crate) mod source;
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use entities::{ContactId, contact_identity};
 use jobs::NewJob;
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, sea_query::Expr};
 use serde_json::json;
 use uuid::Uuid;
 use whatsapp::phone;
 
 use crate::{
     Result,
-    engine::Write,
+    engine::{
+        Write,
+        set::{Insert, Otherwise},
+    },
     payloads::SyncContact,
     resource::{access::Act, registry, related, rows, write},
 };
@@ -119,17 +118,13 @@ async fn identify(write: &Write<'_>, contact: ContactId, names: Vec<(&str, Strin
     if names.is_empty() {
         return Ok(());
     }
-    let rows = names.into_iter().map(|(kind, value)| contact_identity::ActiveModel {
-        id: Set(Uuid::now_v7()),
-        tenant_id: Set(write.scope.tenant),
-        contact_id: Set(contact),
-        kind: Set(kind.to_owned()),
-        value: Set(value),
-        created_at: Set(Utc::now()),
-    });
-    let columns = [contact_identity::Column::TenantId, contact_identity::Column::Kind, contact_identity::Column::Value];
-    let once = OnConflict::columns(columns).do_nothing().to_owned();
-    contact_identity::Entity::insert_many(rows).on_conflict(once).exec_without_returning(&***write).await?;
+    let row = |(kind, value): (&str, String)| {
+        let (tenant, now) = (write.scope.tenant.0, Utc::now().trunc_subsecs(6));
+        vec![Uuid::now_v7().into(), tenant.into(), contact.0.into(), kind.into(), value.into(), now.into()]
+    };
+    let columns = vec!["id", "tenant_id", "contact_id", "kind", "value", "created_at"];
+    let rows = names.into_iter().map(row).collect();
+    write.insert(Insert { table: "contact_identities", columns, otherwise: Otherwise::Skip, rows }).await?;
     Ok(())
 }
 

@@ -236,7 +236,7 @@ pub(super) async fn complete(write: &Write<'_>, resource: &'static Resource, cha
     if !TOPICS.contains(&resource.topic) || !(change.action == Action::Create || change.changes(FIELD)) {
         return Ok(());
     }
-    let customs = Customs::of(&***write, write.scope.tenant.0).await?;
+    let customs = here(write).await?;
     let given = change.after.get(FIELD).and_then(Value::as_object).cloned().unwrap_or_default();
     let cleared = change.after.get(FIELD).is_none_or(Value::is_null);
     let mut kept = change.before.get(FIELD).and_then(Value::as_object).filter(|_| !cleared).cloned().unwrap_or_default();
@@ -278,6 +278,16 @@ pub(super) async fn complete(write: &Write<'_>, resource: &'static Resource, cha
     }
     change.after.insert(FIELD.into(), Value::Object(kept));
     Ok(())
+}
+
+/// Those of the writer's tenant.
+pub(super) async fn here(write: &Write<'_>) -> Result<Arc<Customs>> {
+    if let Some(known) = write.known(|known| known.customs.clone()).flatten() {
+        return Ok(known);
+    }
+    let customs = Arc::new(Customs::of(&***write, write.scope.tenant.0).await?);
+    write.known(|known| known.customs = Some(customs.clone()));
+    Ok(customs)
 }
 
 /// Whether another record has the value.

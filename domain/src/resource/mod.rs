@@ -2,7 +2,7 @@
 //!
 //! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory; [`custom`]: those that tenants add.
 //! - [`filter`]: the one filter language; [`list`]: reading; [`search`]: finding by words; [`mod@write`]: writing; [`access`]: who may;
-//!   [`bulk`]: writing many.
+//!   [`bulk`]: writing many; [`import`]: from files.
 //! - [`registry`]: all of them.
 //!
 //! Nothing here knows a resource by name. What one does of its own is in its [`Rules`], which see a record before it is
@@ -15,8 +15,10 @@ pub mod bulk;
 pub mod custom;
 pub mod field;
 pub mod filter;
+pub mod import;
 pub mod list;
 mod lists;
+pub(crate) mod refused;
 pub mod registry;
 pub(crate) mod related;
 pub mod rows;
@@ -60,7 +62,7 @@ pub struct Resource {
     pub kept_by_admins: bool,
     /// Whether people make and delete it here, or only change what is made elsewhere.
     pub made: bool,
-    /// Whether the same can be done to many of them at once.
+    /// Whether the same can be done to many of them at once, and many made of a file.
     pub bulk: bool,
     /// The order of a list that asks for none.
     pub sort: &'static str,
@@ -148,6 +150,11 @@ pub trait Rules: Send + Sync {
         Ok(())
     }
 
+    /// Whether many may be written at once: nothing that is checked depends on another one that is on its way.
+    fn gathers(&self) -> bool {
+        false
+    }
+
     /// Does what follows once it is saved.
     async fn follow(&self, _write: &Write<'_>, _change: &Change) -> Result<()> {
         Ok(())
@@ -157,7 +164,11 @@ pub trait Rules: Send + Sync {
 /// The rules of a resource that has none.
 pub struct Plain;
 
-impl Rules for Plain {}
+impl Rules for Plain {
+    fn gathers(&self) -> bool {
+        true
+    }
+}
 
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

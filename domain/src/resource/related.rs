@@ -1,11 +1,11 @@
 //! What hangs on a record: its rows, the records it is joined with, its tags.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use db::DbBackend;
 use sea_orm::{
-    ConnectionTrait, Statement,
-    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
+    ConnectionTrait, Statement, Value as Sql,
+    sea_query::{Alias, Expr, ExprTrait, Query},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,7 +18,13 @@ use super::{
     rows::{self, ROW},
     value, write,
 };
-use crate::{Error, Result, engine::Write};
+use crate::{
+    Error, Result,
+    engine::{
+        Write,
+        set::{Insert, Known, Otherwise},
+    },
+};
 
 /// One at a time for each name, until the transaction ends. SQLite's writer is alone anyway.
 pub(crate) async fn alone(write: &Write<'_>, name: &str) -> Result<()> {
@@ -37,10 +43,21 @@ pub(super) async fn missing(write: &Write<'_>, to: &str, value: &Value) -> Resul
         Value::String(id) => value::id(id).into_iter().collect(),
         _ => Vec::new(),
     };
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
     let to = registry::named(to);
+    let known = |known: &mut Known| ids.iter().filter_map(|id| Some((*id, *known.seen.get(&(to.topic, *id))?))).collect();
+    let known: HashMap<Uuid, bool> = write.known(known).unwrap_or_default();
+    let unknown: Vec<Uuid> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+    let mut seen: HashSet<Uuid> = known.into_iter().filter(|(_, there)| *there).map(|(id, _)| id).collect();
+    if !unknown.is_empty() {
+        let there = there(write, to, &unknown).await?;
+        write.known(|known| known.seen.extend(unknown.iter().map(|id| ((to.topic, *id), there.contains(id)))));
+        seen.extend(there);
+    }
+    Ok(ids.iter().enumerate().filter(|(_, id)| !seen.contains(id)).map(|(at, _)| at).collect())
+}
+
+/// Which of these records are there for the caller.
+async fn there(write: &Write<'_>, to: &'static Resource, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let mut select = Query::select();
     select
         .from_as(Alias::new(to.topic), Alias::new(ROW))
@@ -55,7 +72,7 @@ pub(super) async fn missing(write: &Write<'_>, to: &str, value: &Value) -> Resul
     let mut seen = seen.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<std::result::Result<HashSet<_>, _>>()?;
     // Everybody knows themselves.
     seen.extend(write.scope.user().filter(|_| to.topic == "users").map(|user| user.0));
-    Ok(ids.iter().enumerate().filter(|(_, id)| !seen.contains(id)).map(|(at, _)| at).collect())
+    Ok(seen)
 }
 
 /// Saves what a change changes of it.
@@ -64,30 +81,26 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
     let fresh = change.action == Action::Create;
     for field in resource.fields.iter().filter(|field| !field.is_column() && change.changes(field.name)) {
         let values = change.after.get(field.name).and_then(Value::as_array).cloned().unwrap_or_default();
-        let tenant = Expr::val(write.scope.tenant.0);
-        let own = Expr::val(change.id);
+        let (tenant, own): (Sql, Sql) = (write.scope.tenant.0.into(), change.id.into());
         match &field.kind {
             Kind::Rows(rows) => {
                 if !fresh {
                     clear(write, rows.table, rows.owner, change.id).await?;
                 }
-                let columns = ["id", "tenant_id", rows.owner].into_iter().chain(rows.fields.iter().map(|field| field.name)).map(Alias::new);
-                let mut insert = Query::insert();
-                insert.into_table(rows.table).columns(columns);
-                for row in &values {
-                    let parts = rows.fields.iter().map(|field| Expr::val(value::sql(&field.kind, &row[field.name])));
-                    insert.values_panic([Expr::val(Uuid::now_v7()), tenant.clone(), own.clone()].into_iter().chain(parts));
-                }
-                if !values.is_empty() {
-                    write.execute(&insert).await?;
-                }
+                let columns = ["id", "tenant_id", rows.owner].into_iter().chain(rows.fields.iter().map(|field| field.name)).collect();
+                let row = |row: &Value| {
+                    let parts = rows.fields.iter().map(|field| value::sql(&field.kind, &row[field.name]));
+                    [Uuid::now_v7().into(), tenant.clone(), own.clone()].into_iter().chain(parts).collect()
+                };
+                let all = values.iter().map(row).collect();
+                write.insert(Insert { table: rows.table, columns, otherwise: Otherwise::Fail, rows: all }).await?;
             }
             Kind::References { table, own: column, other, .. } => {
                 if !fresh {
                     clear(write, table, column, change.id).await?;
                 }
                 let ids = values.iter().filter_map(|id| value::id(id.as_str()?));
-                join(write, table, ["tenant_id", column, other], ids.map(|id| [tenant.clone(), own.clone(), Expr::val(id)])).await?;
+                join(write, table, ["tenant_id", column, other], ids.map(|id| [tenant.clone(), own.clone(), id.into()])).await?;
             }
             _ => {
                 if !fresh {
@@ -96,8 +109,8 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
                 let names: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
                 let tags = tags(write, &names).await?;
                 let columns = ["tenant_id", "subject_id", "tag_id", "topic"];
-                let topic = Expr::val(resource.topic);
-                join(write, "taggings", columns, tags.into_iter().map(|tag| [tenant.clone(), own.clone(), Expr::val(tag), topic.clone()]))
+                let topic: Sql = resource.topic.into();
+                join(write, "taggings", columns, tags.into_iter().map(|tag| [tenant.clone(), own.clone(), tag.into(), topic.clone()]))
                     .await?;
             }
         }
@@ -114,14 +127,10 @@ pub(super) async fn spell(write: &Write<'_>, resource: &'static Resource, change
         let Some(names) = change.after.get_mut(field.name).and_then(Value::as_array_mut).filter(|names| !names.is_empty()) else {
             continue;
         };
-        let keys: Vec<String> = names.iter().filter_map(|name| name.as_str().map(value::fold)).collect();
-        let mut find = rows::select(registry::named("tags"));
-        find.and_where(Resource::of(ROW, write.scope.tenant.0))
-            .and_where(Resource::column(ROW, "key").is_in(keys))
-            .and_where(Resource::column(ROW, "deleted_at").is_null());
-        for row in write.query_all(&find).await? {
-            let known: String = row.try_get("", "name")?;
-            for name in names.iter_mut().filter(|name| name.as_str().is_some_and(|name| value::fold(name) == value::fold(&known))) {
+        let keys = names.iter().filter_map(|name| name.as_str().map(value::fold)).collect();
+        let known = tagged(write, keys).await?;
+        for name in names {
+            if let Some((known, _)) = name.as_str().and_then(|name| known.get(&value::fold(name))) {
                 *name = json!(known);
             }
         }
@@ -156,40 +165,56 @@ async fn join<const N: usize>(
     write: &Write<'_>,
     table: &'static str,
     columns: [&'static str; N],
-    rows: impl Iterator<Item = [Expr; N]>,
+    rows: impl Iterator<Item = [Sql; N]>,
 ) -> Result<()> {
-    let mut insert = Query::insert();
-    insert.into_table(table).columns(columns.map(Alias::new)).on_conflict(OnConflict::new().do_nothing().to_owned());
-    let mut any = false;
-    for row in rows {
-        insert.values_panic(row);
-        any = true;
+    let rows = rows.map(Vec::from).collect();
+    let insert = Insert { table, columns: columns.to_vec(), otherwise: Otherwise::Skip, rows };
+    write.insert(insert).await.map_err(write::taken_by_another)
+}
+
+/// The tags that are there of these keys: each as it is spelled, and its id.
+async fn tagged(write: &Write<'_>, keys: Vec<String>) -> Result<HashMap<String, (String, Uuid)>> {
+    let known = |known: &mut Known| keys.iter().filter_map(|key| Some((key.clone(), known.tags.get(key)?.clone()))).collect();
+    let mut found: HashMap<String, (String, Uuid)> = write.known(known).unwrap_or_default();
+    let unknown: Vec<String> = keys.into_iter().filter(|key| !found.contains_key(key)).collect();
+    if unknown.is_empty() {
+        return Ok(found);
     }
-    if any {
-        write.execute(&insert).await.map_err(write::taken_by_another)?;
+    let mut find = rows::select(registry::named("tags"));
+    find.and_where(Resource::of(ROW, write.scope.tenant.0))
+        .and_where(Resource::column(ROW, "key").is_in(unknown))
+        .and_where(Resource::column(ROW, "deleted_at").is_null());
+    for row in write.query_all(&find).await? {
+        let (id, name): (Uuid, String) = (row.try_get("", "id")?, row.try_get("", "name")?);
+        found.insert(value::fold(&name), (name, id));
     }
-    Ok(())
+    write.known(|known| known.tags.extend(found.clone()));
+    Ok(found)
 }
 
 /// The tags with these names; those that are not there are made.
 async fn tags(write: &Write<'_>, names: &[&str]) -> Result<Vec<Uuid>> {
     let resource = registry::named("tags");
+    let known = tagged(write, names.iter().map(|name| value::fold(name)).collect()).await?;
     let mut ids = Vec::with_capacity(names.len());
     for (at, name) in names.iter().enumerate() {
-        alone(write, &format!("tag={}", value::fold(name))).await?;
-        let mut find = rows::select(resource);
-        find.and_where(Resource::of(ROW, write.scope.tenant.0))
-            .and_where(Resource::column(ROW, "key").eq(value::fold(name)))
-            .and_where(Resource::column(ROW, "deleted_at").is_null());
-        let known = write.query_one(&find).await?.map(|row| row.try_get::<Uuid>("", "id")).transpose()?;
-        ids.push(match known {
-            Some(id) => id,
+        let key = value::fold(name);
+        if let Some((_, id)) = known.get(&key) {
+            ids.push(*id);
+            continue;
+        }
+        alone(write, &format!("tag={key}")).await?;
+        // It may have been made while this one waited.
+        ids.push(match tagged(write, vec![key.clone()]).await?.remove(&key) {
+            Some((_, id)) => id,
             None if write.scope.reach(resource, Act::Create).is_none() => {
                 return Err(Error::field(format!("/tags/{at}"), "not_found", "there is no such tag, and you may not make one"));
             }
             None => {
                 let body: Record = [("name".to_owned(), json!(name))].into_iter().collect();
-                rows::id_of(&Box::pin(write::create(write, resource, &body)).await?)
+                let id = rows::id_of(&Box::pin(write::create(write, resource, &body)).await?);
+                write.known(|known| known.tags.insert(key, ((*name).to_owned(), id)));
+                id
             }
         });
     }

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     Error, FieldError, Result, Scope, collaboration,
-    engine::{Event, Write},
+    engine::{
+        Event, Write,
+        set::{Insert, Otherwise},
+    },
 };
 
 /// Makes a record of `body`.
@@ -30,8 +33,13 @@ use crate::{
 /// [`Error::Forbidden`]; [`Error::Invalid`] names every field that can't be taken; what the resource's rules say; the
 /// database's.
 pub async fn create(write: &Write<'_>, resource: &'static Resource, body: &Record) -> Result<Record> {
+    create_of(write, resource, body, Record::new()).await
+}
+
+/// [`create`], with what only the rules of the resource write.
+pub(crate) async fn create_of(write: &Write<'_>, resource: &'static Resource, body: &Record, own: Record) -> Result<Record> {
     write.scope.may(resource, Act::Create)?;
-    let record = create_with(write, resource, body, Record::new()).await?;
+    let record = create_with(write, resource, body, own).await?;
     if write.scope.reach(resource, Act::Create) != Some(super::access::Reach::All)
         && !within(write, resource, Act::Create, rows::id_of(&record)).await?
     {
@@ -72,16 +80,16 @@ pub(crate) async fn create_with(write: &Write<'_>, resource: &'static Resource, 
     related::spell(write, resource, &mut change).await?;
     resource.rules.check(write, &mut change).await?;
     verify(write, resource, &change, body).await?;
-    let columns: Vec<&Field> = resource.columns().collect();
-    let mut insert = Query::insert();
-    insert
-        .into_table(Alias::new(resource.topic))
-        .columns(["tenant_id"].into_iter().chain(columns.iter().map(|field| field.name)).map(Alias::new));
-    let tenant = Expr::val(write.scope.tenant.0);
-    let values = columns.iter().map(|field| Expr::val(value::sql(&field.kind, change.after.get(field.name).unwrap_or(&Value::Null))));
-    insert.values_panic([tenant].into_iter().chain(values));
-    write.execute(&insert).await.map_err(taken_by_another)?;
+    write.insert_record(row(write, resource, &change.after, Otherwise::Fail)).await.map_err(taken_by_another)?;
     saved(write, resource, change).await
+}
+
+/// The record as a row of its table.
+fn row(write: &Write<'_>, resource: &Resource, record: &Record, otherwise: Otherwise) -> Insert {
+    let columns = ["tenant_id"].into_iter().chain(resource.columns().map(|field| field.name)).collect();
+    let values = resource.columns().map(|field| value::sql(&field.kind, record.get(field.name).unwrap_or(&Value::Null)));
+    let row = [write.scope.tenant.0.into()].into_iter().chain(values).collect();
+    Insert { table: resource.topic, columns, otherwise, rows: vec![row] }
 }
 
 /// Changes those fields of a record that `body` has: null clears one. With `version`, only if the record still has it.
@@ -105,6 +113,12 @@ pub(crate) async fn update_with(
     version: Option<i64>,
 ) -> Result<Record> {
     let before = locked(write, resource, Act::Edit, id, version).await?;
+    change(write, resource, before, body, own).await
+}
+
+/// [`update_with`], of a record that the transaction has locked for it.
+pub(crate) async fn change(write: &Write<'_>, resource: &'static Resource, before: Record, body: &Record, own: Record) -> Result<Record> {
+    let id = rows::id_of(&before);
     if before["deleted_at"] != Value::Null {
         return Err(Error::conflict("in_trash", format!("the {} is in the trash; restore it first", resource.name)));
     }
@@ -330,9 +344,7 @@ async fn owner_of(
         .expr_as(Resource::column(ROW, "id"), "id")
         .and_where(Resource::of(ROW, write.scope.tenant.0))
         .and_where(Resource::column(ROW, "deleted_at").is_null())
-        .and_where(Resource::column(ROW, "id").ne(but))
-        .order_by((Alias::new(ROW), Alias::new("id")), sea_orm::Order::Asc)
-        .limit(1);
+        .and_where(Resource::column(ROW, "id").ne(but));
     match field.kind {
         Kind::Rows(rows) => {
             let part = |name: &'static str| Resource::column("part", name);
@@ -340,7 +352,9 @@ async fn owner_of(
             let about = &rows.fields[0];
             find.join_as(JoinType::InnerJoin, rows.table, "part", joined).and_where(part(about.name).eq(value::sql(&about.kind, value)));
             find.and_where(write.scope.within(resource, Act::Edit, ROW)?);
+            find.order_by((Alias::new(ROW), Alias::new("id")), sea_orm::Order::Asc).limit(1);
         }
+        // There is one at most. Asked for the first of several, PostgreSQL would rather go through all of them in their order.
         _ => {
             let column = Resource::column(ROW, field.name);
             match (&field.kind, value.as_str()) {
@@ -391,6 +405,11 @@ async fn store(write: &Write<'_>, resource: &'static Resource, mut change: Chang
     let version = change.before["version"].as_i64().unwrap_or(0) + 1;
     change.after.insert("version".into(), json!(version));
     change.after.insert("updated_at".into(), value::now());
+    if write.gathers() {
+        // The row is locked, and all of it is at hand: over the one that is there, beside those of other records.
+        write.insert_record(row(write, resource, &change.after, Otherwise::Replace(&["id"]))).await?;
+        return saved(write, resource, change).await;
+    }
     let mut update = Query::update();
     update
         .table(Alias::new(resource.topic))
@@ -427,7 +446,7 @@ pub(crate) async fn note(write: &Write<'_>, resource: &Resource, change: &Change
 }
 
 /// Two that came at the same moment.
-pub(super) fn taken_by_another(error: DbErr) -> Error {
+pub(crate) fn taken_by_another(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::conflict("taken", "another record has what only one may have; look again"),
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::conflict("gone", "something it refers to is gone; look again"),

@@ -5,9 +5,13 @@ use uuid::Uuid;
 
 use super::{Bulk, BulkFault, Deed};
 use crate::{
-    Error, Result,
+    Result,
     engine::Write,
-    resource::{lists, write},
+    resource::{
+        lists,
+        refused::{Refused, refused},
+        write,
+    },
 };
 
 /// Does it to these records; those to which it could not be done.
@@ -18,7 +22,8 @@ pub(super) async fn all(write: &Write<'_>, bulk: &Bulk, ids: &[Uuid]) -> Result<
         let done = one(write, bulk, *id).await;
         let undo = bulk.dry_run || done.is_err();
         if let Err(error) = done {
-            faults.push(fault(*id, error)?);
+            let Refused { code, pointer, message } = refused(error)?;
+            faults.push(BulkFault { id: *id, code, pointer, message });
         }
         if undo {
             write.execute_unprepared("rollback to savepoint one_record").await?;
@@ -38,23 +43,4 @@ async fn one(write: &Write<'_>, bulk: &Bulk, id: Uuid) -> Result<()> {
         Deed::Restore => write::restore(write, resource, id).await?,
     };
     Ok(())
-}
-
-/// What a record is refused for. What is no fault of the record's is none of it: it ends all of the transaction.
-fn fault(id: Uuid, error: Error) -> Result<BulkFault> {
-    let message = error.to_string();
-    let (code, pointer, message) = match error {
-        Error::NotFound(_) => ("not_found", None, message),
-        Error::Forbidden(_) => ("forbidden", None, message),
-        Error::Changed => ("changed", None, message),
-        Error::Conflict { code, message } => (code, None, message),
-        Error::Invalid(faults) => {
-            let said = |fault: &crate::FieldError| format!("{} {}", fault.pointer.trim_start_matches('/'), fault.message);
-            let message = faults.iter().map(said).collect::<Vec<_>>().join("; ");
-            let first = faults.into_iter().next();
-            (first.as_ref().map_or("invalid", |fault| fault.code), first.map(|fault| fault.pointer), message)
-        }
-        other => return Err(other),
-    };
-    Ok(BulkFault { id, code: code.to_owned(), pointer, message })
 }

@@ -213,7 +213,8 @@ pub async fn take_up(db: &Db, tenant: TenantId, id: BulkRunId) -> Result<Found> 
     }
 }
 
-async fn acting(db: &Db, tenant: TenantId, user: Option<UserId>, token: Option<TokenId>) -> Result<Option<Scope>> {
+/// Whoever asked for it, with what they may do now; nobody if they may not sign in any more, or their token is gone.
+pub(crate) async fn acting(db: &Db, tenant: TenantId, user: Option<UserId>, token: Option<TokenId>) -> Result<Option<Scope>> {
     let Some(user) = user else { return Ok(Some(Scope::system(tenant, Actor::System))) };
     let Some(scope) = auth::scope_of(db, tenant, user).await? else { return Ok(None) };
     let Some(token) = token else { return Ok(Some(scope)) };

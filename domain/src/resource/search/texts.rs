@@ -4,14 +4,17 @@ use std::iter;
 
 use sea_orm::{
     ConnectionTrait,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, Query},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     Result,
-    engine::Write,
+    engine::{
+        Write,
+        set::{Insert, Otherwise},
+    },
     resource::{
         Change, Record, Resource,
         custom::{self, Customs},
@@ -79,8 +82,9 @@ pub(crate) async fn keep(write: &Write<'_>, resource: &'static Resource, change:
     if !change.before.is_empty() {
         forget(&***write, tenant, empty.into_iter().map(|(field, _)| (id, field)).collect()).await?;
     }
-    store(&***write, tenant, resource.topic, full.into_iter().map(|(field, text)| (id, field, text)).collect()).await?;
-    Ok(())
+    let full = full.into_iter().map(|(field, text)| (id, field, text)).collect();
+    let otherwise = if change.before.is_empty() { Otherwise::Fail } else { OVER };
+    Ok(write.insert(rows(tenant, resource.topic, full, otherwise)).await?)
 }
 
 /// What the company's own fields say that are others afterwards.
@@ -91,24 +95,28 @@ async fn added(write: &Write<'_>, resource: &'static Resource, change: &Change) 
         return Ok(Vec::new());
     }
     let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (format!("{}{key}", custom::PREFIX), String::new()));
-    let customs = Customs::of(&***write, write.scope.tenant.0).await?;
+    let customs = custom::here(write).await?;
     let searched = customs.on(resource).iter().filter(|custom| custom.is_searched() && before.get(&custom.key) != after.get(&custom.key));
     Ok(gone.chain(searched.map(|custom| (custom.path(), said(&custom.kind, custom.of(&change.after))))).collect())
 }
 
+/// Over a row that is there.
+const OVER: Otherwise = Otherwise::Replace(&["tenant_id", "record_id", "field"]);
+
+fn rows(tenant: Uuid, topic: &'static str, texts: Vec<(Uuid, String, String)>, otherwise: Otherwise) -> Insert {
+    let row = |(id, field, text): (Uuid, String, String)| vec![tenant.into(), topic.into(), id.into(), field.into(), text.into()];
+    let columns = vec!["tenant_id", "topic", "record_id", "field", "text"];
+    Insert { table: TEXTS, columns, otherwise, rows: texts.into_iter().map(row).collect() }
+}
+
 /// Writes rows, over those that are there.
-pub(super) async fn store(conn: &impl ConnectionTrait, tenant: Uuid, topic: &str, texts: Vec<(Uuid, String, String)>) -> Result<()> {
-    if texts.is_empty() {
-        return Ok(());
-    }
-    let mut insert = Query::insert();
-    insert.into_table(TEXTS).columns(["tenant_id", "topic", "record_id", "field", "text"]);
-    for (id, field, text) in texts {
-        insert.values_panic([Expr::val(tenant), Expr::val(topic), Expr::val(id), Expr::val(field), Expr::val(text)]);
-    }
-    insert.on_conflict(OnConflict::columns(["tenant_id", "record_id", "field"]).update_column("text").to_owned());
-    conn.execute(&insert).await?;
-    Ok(())
+pub(super) async fn store(
+    conn: &impl ConnectionTrait,
+    tenant: Uuid,
+    topic: &'static str,
+    texts: Vec<(Uuid, String, String)>,
+) -> Result<()> {
+    Ok(rows(tenant, topic, texts, OVER).run(conn).await?)
 }
 
 /// Deletes the rows of these fields of records.

@@ -20,7 +20,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 24] = [
+const FOR_ALL: [&str; 32] = [
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -33,6 +33,15 @@ const FOR_ALL: [&str; 24] = [
     // Everybody has only their own; `resources::bulk` tells of it.
     "bulk_get",
     "bulk_errors",
+    // The same; `resources::imports` tells of it.
+    "imports_list",
+    "imports_get",
+    "imports_preview",
+    "imports_start",
+    "imports_revert",
+    "imports_errors",
+    "imports_errors_content",
+    "imports_delete",
     // Whoever sees activities; `api::calendar` tells of it.
     "calendar_feed_get",
     "calendar_feed_create",
@@ -205,6 +214,7 @@ on_both_databases! {
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/imports".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         let invited = app.post(&ana, "/api/invitations", json!({ "email": "novo@example.com", "role": "agent" })).await.is(201);
         known.insert("/api/invitations".into(), invited.id());
         known.insert("/api/auth/sessions".into(), uuid::Uuid::now_v7().to_string());

@@ -5,6 +5,7 @@ mod conformance;
 mod custom;
 mod demo;
 mod filters;
+mod imports;
 mod matrix;
 mod pages;
 mod roles;
