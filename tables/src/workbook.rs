@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
@@ -31,11 +34,11 @@ const SINCE_1904: f64 = 24_107.0;
 
 /// The rows of a sheet.
 #[derive(Debug)]
-pub(crate) struct Rows(Receiver<Result<Row, Fault>>);
+pub(crate) struct Rows(Mutex<Receiver<Result<Row, Fault>>>);
 
 impl Rows {
     pub(crate) fn next(&mut self) -> Option<Result<Row, Fault>> {
-        self.0.recv().ok()
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).recv().ok()
     }
 }
 
@@ -115,7 +118,7 @@ pub(crate) fn open(path: &Path, wanted: Option<&str>, limits: Limits) -> Result<
             _ = give.send(Err(fault));
         }
     })?;
-    Ok((names, Rows(take)))
+    Ok((names, Rows(Mutex::new(take))))
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {

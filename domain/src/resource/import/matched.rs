@@ -67,13 +67,18 @@ pub(super) async fn find(
     }
     let mut each = by_key.into_iter().map(|(at, values)| having(write, resource, &plan.keys[at], &values));
     let Some(mut ids) = each.next() else { return Ok((HashMap::new(), HashMap::new())) };
-    // Each by the index of its own table.
+    // Each by the index of its own table; and their ids before the rows: of a subquery, PostgreSQL may well think that it is cheaper to
+    // ask it again for every row.
     each.for_each(|one| _ = ids.union(UnionType::Distinct, one));
+    let ids = write.query_all(&ids).await?.iter().map(|row| row.try_get_by_index(0)).collect::<std::result::Result<Vec<Uuid>, _>>()?;
+    if ids.is_empty() {
+        return Ok((HashMap::new(), HashMap::new()));
+    }
     let mut select = rows::select(resource);
     select
         .and_where(write.scope.within(resource, Act::Edit, ROW)?)
         .and_where(Resource::column(ROW, "deleted_at").is_null())
-        .and_where(Resource::column(ROW, "id").in_subquery(ids))
+        .and_where(Resource::column(ROW, "id").is_in(ids))
         .order_by((Alias::new(ROW), Alias::new("id")), sea_orm::Order::Asc);
     if write.get_database_backend() == DbBackend::Postgres {
         select.lock(LockType::NoKeyUpdate);

@@ -276,6 +276,8 @@ on_both_databases! {
         for _ in 0..2 {
             app.post(&ana, "/api/companies", json!({ "name": "Twin" })).await.is(201);
         }
+        let pipeline = app.post(&ana, "/api/pipelines", json!({ "name": "Vendas" })).await.is(201).id();
+        app.post(&ana, "/api/stages", json!({ "name": "Novo", "pipeline_id": pipeline })).await.is(201);
         let me = &ana.email;
         let file = format!("Name,Company,Contact,Owner,Amount\nOne,Nova Ltda,caio@example.com,{me},\"R$ 1.234,50\"\nTwo,nova ltda,,,\nThree,Twin,,,\n");
         let import = upload(&app, &ana, "deals", file.as_bytes(), &[]).await.is(201);
