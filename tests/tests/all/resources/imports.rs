@@ -248,6 +248,33 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn workbooks_are_taken_and_formulas_are_texts(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let rows = [
+            vec![json!("=HYPERLINK(\"http://evil.example\")"), json!("eva@example.com"), json!(5_511_987_654_321_u64), json!("@SUM(A1)")],
+            vec![json!("Ana"), json!("ana@example.com"), json!("+55 11 91234-5678"), json!("-1+1")],
+        ];
+        for format in [tables::Format::Xlsx, tables::Format::Csv] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let columns = ["Nome", "E-mail", "Telefone", "Cidade"].map(str::to_owned);
+            let mut writer = tables::writer(format, std::fs::File::create(file.path()).unwrap(), &columns).unwrap();
+            rows.iter().for_each(|row| writer.row(row).unwrap());
+            writer.finish().unwrap();
+            let import = upload(&app, &ana, "contacts", &std::fs::read(file.path()).unwrap(), &[]).await.is(201);
+            assert_eq!(import.json["file"]["format"], format.as_str());
+            let options = json!({ "columns": (0..4).zip(["first_name", "emails", "phones", "city"]).map(|(column, field)| json!({ "column": column, "field": field })).collect::<Vec<_>>() });
+            let done = run(&app, &ana, &import, options).await;
+            // The second file says what is there already.
+            let expected = if format == tables::Format::Xlsx { [2, 0, 0, 0, 0] } else { [0, 0, 2, 0, 0] };
+            assert_eq!(counts(&done), expected, "{}", done.json);
+        }
+        let contacts = all(&app, &ana, "contacts").await;
+        assert_eq!((&contacts[0]["first_name"], &contacts[0]["city"]), (&rows[0][0], &json!("@SUM(A1)")));
+        assert_eq!(contacts[0]["phones"][0]["number"], "+5511987654321");
+        app.finish().await;
+    }
+
     async fn nobody_imports_more_than_they_may(kind: Kind) {
         let app = app(kind).await;
         let (ana, vera) = (app.person("loja", Role::Admin).await, app.person("loja", Role::Viewer).await);

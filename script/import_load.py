@@ -1,0 +1,194 @@
+"""What script/import-load measures: see there."""
+
+import argparse
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+
+SECRET_KEY = "U/KvUbDXVpjoT6g5728we4VJMhEYnJIbiqEgxkwZuB4="  # of databases that live as long as the run
+NUMBER = "100000000000001"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Installation:
+    """The real programs, as an administrator would start them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.server = os.environ["SOMO_TEST_DATABASE_URL"]
+        self.database = self.server.rsplit("/", 1)[0] + "/load"
+        self.sql("create database load", self.server)
+        self.graph, self.api = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.running = []
+
+    def sql(self, statement, database=None):
+        asked = [os.environ["psql"], "-XAt", "-F", "|", database or self.database, "-c", statement]
+        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+    def environment(self):
+        return {
+            "SOMO_DATABASE_URL": self.database,
+            "SOMO_REDIS_URL": os.environ["SOMO_TEST_REDIS_URL"],
+            "SOMO_SECRET_KEY": SECRET_KEY,
+            "SOMO_DATA_DIR": os.path.join(self.folder, "data"),
+            "SOMO_BIND": self.api,
+            "SOMO_WHATSAPP_GRAPH_URL": f"http://{self.graph}",
+            "SOMO_LOG": "warn",
+        }
+
+    def run(self, *arguments):
+        done = subprocess.run([os.environ["somo"], *arguments], check=True, env=self.environment(), cwd=self.folder, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def start(self, *arguments):
+        process = subprocess.Popen([os.environ["somo"], *arguments], env=self.environment(), cwd=self.folder)
+        self.running.append(process)
+        return process
+
+    def stop(self):
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait()
+
+
+def waited(port):
+    host, port = port.split(":")
+    for _ in range(200):
+        try:
+            socket.create_connection((host, int(port))).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f"nobody listens at {host}:{port}")
+
+
+class Client:
+    def __init__(self, address, token):
+        self.address, self.token = address, token
+
+    def ask(self, method, path, body=None, kind="application/json"):
+        data = json.dumps(body).encode() if kind == "application/json" and body is not None else body
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
+        request = urllib.request.Request(f"http://{self.address}{path}", data=data, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=300) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            sys.exit(f"{path}: {error.code}: {error.read().decode()}")
+
+    def upload(self, path, name, content):
+        boundary = uuid.uuid4().hex
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: text/csv\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        return self.ask("POST", path, body, f"multipart/form-data; boundary={boundary}")
+
+
+def contacts(rows):
+    """A file of so many contacts, every tenth of whom was there before, under the address or the number."""
+    rng = random.Random(7)
+    first = "Ana Bruno Carla Diego Elisa Fábio Gabriela Heitor Inês João Karina Lucas Marina Nuno Olívia Paulo".split()
+    last = "Souza Silva Oliveira Santos Pereira Lima Carvalho Ferreira Ribeiro Almeida Costa Gomes".split()
+    yield "Nome,Sobrenome,E-mail,Celular,Cidade,Empresa,Tags\n"
+    for n in range(rows):
+        who = n
+        email, phone = f"c{who}@example.com", f"+55119{who:08d}"
+        if n % 10 == 9:
+            who = rng.randrange(max(1, n - 5))
+            while who % 10 == 9:
+                who = rng.randrange(max(1, n - 5))
+            email, phone = rng.choice([(f"c{who}@example.com", ""), ("", f"+55119{who:08d}")])
+        yield f"{rng.choice(first)},{rng.choice(last)},{email},{phone},São Paulo,Empresa {who % 1000},{rng.choice(['vip', 'feira', 'site'])}\n"
+
+
+def chat(client, device, rate, stop):
+    """Messages to people, each in a conversation of their own, at a steady rate."""
+    n, due = 0, time.monotonic()
+    while not stop.is_set():
+        body = {"device_id": device, "to": f"5521{900000000 + n % 5000}", "type": "text", "text": {"body": f"Mensagem {n}"}}
+        client.ask("POST", "/api/whatsapp/messages/send", body)
+        n, due = n + 1, due + 1 / rate
+        time.sleep(max(0, due - time.monotonic()))
+
+
+def starts(here, since):
+    """How long messages waited for their start, from the beginning of the request's transaction: p50, p99, the longest, in ms."""
+    return here.sql(
+        "select count(*), round(1000 * percentile_cont(0.5) within group (order by extract(epoch from started_at - created_at))::numeric, 1),"
+        " round(1000 * percentile_cont(0.99) within group (order by extract(epoch from started_at - created_at))::numeric, 1),"
+        " round(1000 * max(extract(epoch from started_at - created_at))::numeric, 1)"
+        f" from jobs where queue = 'whatsapp-send' and started_at is not null and created_at >= to_timestamp({since})"
+    ).split("|")
+
+
+def peak(process):
+    with open(f"/proc/{process.pid}/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("folder")
+    options.add_argument("--rows", type=int, default=100_000)
+    options.add_argument("--chat", type=float, default=20, help="messages a second")
+    options.add_argument("--alone", type=float, default=15, help="seconds of messages before the import")
+    options = options.parse_args()
+    here = Installation(options.folder)
+    try:
+        here.run("migrate", "up")
+        here.run("user", "create", "--email", "ana@example.com", "--password", "correct horse", "--tenant", "Loja", "--role", "admin")
+        token = here.run("token", "create", "--email", "ana@example.com")
+        here.start("sandbox", "--bind", here.graph)
+        api, worker = here.start("api"), here.start("worker")
+        waited(here.api)
+        client = Client(here.api, token)
+        cloud = {"phone_number_id": NUMBER, "business_account_id": "1", "access_token": "x", "app_secret": "the secret of the app", "verify_token": "verify"}
+        device = client.ask("POST", "/api/whatsapp/devices", {"name": "Vendas", "provider": "cloud", "cloud": cloud})["id"]
+        stop = threading.Event()
+        talking = threading.Thread(target=chat, args=(client, device, options.chat, stop))
+        if options.chat:
+            began = time.time()
+            talking.start()
+            time.sleep(options.alone)
+            print("messages alone:      count {}, p50 {} ms, p99 {} ms, longest {} ms".format(*starts(here, began)))
+
+        content = "".join(contacts(options.rows)).encode()
+        began = time.monotonic()
+        made = client.upload("/api/contacts/import", "contacts.csv", content)
+        print(f"uploaded and looked at: {len(content) / 1e6:.1f} MB, {made['total']} rows in {time.monotonic() - began:.1f} s")
+        plan = {**made["options"], "create_missing": True}
+        since, began = time.time(), time.monotonic()
+        client.ask("POST", f"/api/imports/{made['id']}/start", plan)
+        while True:
+            time.sleep(0.25)
+            now = client.ask("GET", f"/api/imports/{made['id']}")
+            if now["state"] not in ("waiting", "running"):
+                break
+        took = time.monotonic() - began
+        stop.set()
+        counts = {name: now[name] for name in ("state", "created", "updated", "unchanged", "skipped", "failed")}
+        print(f"imported: {took:.1f} s, {options.rows / took:.0f} rows a second, {counts}")
+        if options.chat:
+            print("messages beside it:  count {}, p50 {} ms, p99 {} ms, longest {} ms".format(*starts(here, since)))
+            talking.join()
+        print("contacts in the database:", here.sql("select count(*) from contacts where origin = 'import'"), "companies:", here.sql("select count(*) from companies"))
+        print(f"peak memory: worker {peak(worker)} MB, api {peak(api)} MB")
+        if now["failed"]:
+            print("errors:", client.ask("GET", f"/api/imports/{made['id']}/errors?limit=3")["data"])
+    finally:
+        here.stop()
+
+
+main()
