@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{
     Error, Scope,
     auth::{
@@ -70,7 +70,8 @@ pub(crate) struct Principal {
     pub(crate) me: Written<Me>,
     /// The session of an access token.
     pub(crate) session: Option<SessionId>,
-    until: Option<i64>,
+    /// When an access token ends, in seconds since 1970.
+    pub(crate) until: Option<i64>,
 }
 
 /// Who is signed in.
@@ -189,6 +190,12 @@ impl Guard {
         Ok(principal)
     }
 
+    /// [`Guard::principal`], looked up again.
+    pub(crate) async fn renewed(&self, token: &str) -> Result<Arc<Principal>, Error> {
+        self.seen.lock().expect("nothing panics while holding it").remove(token);
+        self.principal(token).await
+    }
+
     fn remembered(&self, token: &str) -> Option<Arc<Principal>> {
         let seen = self.seen.lock().expect("nothing panics while holding it");
         let (at, principal) = seen.get(token)?;
@@ -222,6 +229,11 @@ impl Principal {
             Actor::Token { token, .. } => Some(Asker::Token(token)),
             Actor::Job(_) | Actor::Provider | Actor::System => None,
         }
+    }
+
+    /// When an access token ends.
+    pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.until?, 0)
     }
 
     /// What they may see and do.

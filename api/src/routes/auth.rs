@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     Error,
@@ -21,6 +21,7 @@ use crate::{
     Guard, Tag, address,
     guard::{ACCESS_SECONDS, Caller},
     problem::Answer,
+    routes::realtime::{COOKIE, EVENTS},
 };
 
 /// The cookie that renews the access token.
@@ -156,6 +157,10 @@ impl Auth {
     fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
         cookies.add(self.cookie(REFRESH, signed_in.refresh_token.clone(), REFRESH_DAYS));
         let access_token = self.guard.access_token(signed_in)?;
+        let mut events = self.cookie(COOKIE, access_token.clone(), 0);
+        events.set_path(EVENTS);
+        events.set_max_age(Duration::from_secs(ACCESS_SECONDS.unsigned_abs()));
+        cookies.add(events);
         Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
     }
 
@@ -166,7 +171,7 @@ impl Auth {
         cookie.set_same_site(SameSite::Strict);
         cookie.set_secure(self.secure);
         cookie.set_path("/api/auth");
-        cookie.set_max_age(std::time::Duration::from_secs(days * 24 * 3600));
+        cookie.set_max_age(Duration::from_secs(days * 24 * 3600));
         cookie
     }
 }

@@ -14,6 +14,7 @@ mod jobs;
 mod media;
 mod messages;
 mod notifications;
+pub(crate) mod realtime;
 mod schedules;
 mod search;
 mod second_factor;
@@ -35,8 +36,8 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
-/// What happened, and what is done to many records at once.
-type Records = (audit::Audit, bulk::BulkRuns);
+/// What happened and happens, and what is done to many records at once.
+type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns);
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
@@ -65,7 +66,7 @@ type All = (
 
 /// Every group.
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
-    let Parts { ledger, transport, sealer, store, public_url, proxies, .. } = parts;
+    let Parts { ledger, transport, sealer, store, public_url, proxies, realtime, .. } = parts;
     (
         (
             auth::Auth {
@@ -79,7 +80,11 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             account::Account { ledger: ledger.clone(), guard: guard.clone() },
             invitations::Invitations { ledger: ledger.clone() },
         ),
-        (audit::Audit { ledger: ledger.clone() }, bulk::BulkRuns { ledger: ledger.clone() }),
+        (
+            audit::Audit { ledger: ledger.clone() },
+            realtime::Listening { realtime: realtime.clone(), guard: guard.clone() },
+            bulk::BulkRuns { ledger: ledger.clone() },
+        ),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },
         messages::Messages { ledger: ledger.clone() },

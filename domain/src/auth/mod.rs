@@ -13,18 +13,20 @@ pub mod sessions;
 pub mod tokens;
 pub mod totp;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::Utc;
 use db::Db;
-use entities::{Role, TenantId, UserId, session, user};
+use entities::{Role, SessionId, TenantId, TokenId, UserId, session, user};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement};
+use uuid::Uuid;
 
 use crate::{
     Error, Result, Scope,
     engine::Write,
     payloads::{Notice, SendMail},
+    realtime::Credential,
     resource::access::Grants,
     scope::Actor,
     seal::Sealer,
@@ -144,4 +146,36 @@ pub(crate) async fn scope_on(conn: &impl sea_orm::ConnectionTrait, tenant: Tenan
     let Some(Account { role, .. }) = account(conn, tenant, user).await? else { return Ok(None) };
     let grants = Arc::new(Grants::of(conn, tenant, user).await?);
     Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
+}
+
+/// Those of these credentials that are good, of people whose accounts are on.
+pub(crate) async fn valid(db: &Db, mut credentials: Vec<Credential>) -> Result<HashSet<Credential>> {
+    const OF_SESSIONS: &str = "select s.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
+        where s.revoked_at is null and s.expires_at > $1 and u.disabled_at is null and s.id in (";
+    const OF_TOKENS: &str = "select t.id from personal_access_tokens t join users u on u.tenant_id = t.tenant_id and u.id = t.user_id
+        where t.revoked_at is null and (t.expires_at is null or t.expires_at > $1) and u.disabled_at is null and t.id in (";
+    let mut valid = HashSet::new();
+    credentials.sort_unstable();
+    credentials.dedup();
+    for some in credentials.chunks(500) {
+        let (mut sessions, mut tokens) = (Vec::new(), Vec::new());
+        for credential in some {
+            match credential {
+                Credential::Session(id) => sessions.push(id.0),
+                Credential::Token(id) => tokens.push(id.0),
+            }
+        }
+        let session = |id| Credential::Session(SessionId(id));
+        let token = |id| Credential::Token(TokenId(id));
+        let kinds: [(&str, Vec<Uuid>, fn(Uuid) -> Credential); 2] = [(OF_SESSIONS, sessions, session), (OF_TOKENS, tokens, token)];
+        for (text, ids, of) in kinds.into_iter().filter(|(_, ids, _)| !ids.is_empty()) {
+            let places: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
+            let values = [Utc::now().into()].into_iter().chain(ids.into_iter().map(Into::into));
+            let find = Statement::from_sql_and_values(db.backend(), format!("{text}{})", places.join(", ")), values);
+            for row in db.read.query_all_raw(find).await? {
+                valid.insert(of(row.try_get("", "id")?));
+            }
+        }
+    }
+    Ok(valid)
 }
