@@ -68,6 +68,8 @@ pub(crate) struct Principal {
     pub(crate) tenant: TenantId,
     /// What they are told of themselves.
     pub(crate) me: Written<Me>,
+    /// As others are told that they are there.
+    pub(crate) name: String,
     /// The session of an access token.
     pub(crate) session: Option<SessionId>,
     /// When an access token ends, in seconds since 1970.
@@ -171,7 +173,7 @@ impl Guard {
         let own =
             Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;
-        let (tenant, me) = (tenant.id, Written::of(&me(&own, user, tenant).to_json()));
+        let (name, tenant, me) = (user.name.clone(), tenant.id, Written::of(&me(&own, user, tenant).to_json()));
         let principal = Arc::new(Principal {
             actor,
             role: account.role,
@@ -179,6 +181,7 @@ impl Guard {
             abilities,
             tenant,
             me,
+            name,
             session: life.map(|(session, _)| session),
             until: life.map(|(_, until)| until),
         });

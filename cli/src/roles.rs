@@ -123,7 +123,11 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         frame_bytes: settings.realtime_frame_bytes,
         ..api::RealtimeLimits::default()
     };
-    let realtime = api::Realtime::start(&opened.ledger, limits);
+    let bus = match &settings.redis_url {
+        Some(url) => jobs::Bus::redis(url, open::PREFIX)?,
+        None => jobs::Bus::local(),
+    };
+    let realtime = api::Realtime::start(&opened.ledger, bus, limits);
     let app = api::app(api::Parts {
         realtime: realtime.clone(),
         ledger: opened.ledger.clone(),

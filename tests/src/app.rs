@@ -169,7 +169,7 @@ impl TestApp {
     pub async fn process(&mut self, change: impl FnOnce(&mut Parts)) -> String {
         let ledger = Ledger::new(self.database.db.clone(), Wake::local());
         let mut parts = Parts {
-            realtime: api::Realtime::start(&ledger, api::RealtimeLimits::default()),
+            realtime: api::Realtime::start(&ledger, jobs::Bus::local(), api::RealtimeLimits::default()),
             ledger,
             transport: Transport::local(),
             sealer: self.sealer.clone(),

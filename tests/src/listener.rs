@@ -74,8 +74,9 @@ impl Listener {
     /// # Panics
     /// When none comes.
     pub async fn next(&mut self) -> Value {
+        let patience = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame");
+            let message = tokio::time::timeout_at(patience, self.socket.next()).await.expect("a frame");
             match message {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("JSON"),
                 Some(Ok(Message::Close(frame))) => return json!({ "type": "closed", "code": frame.map(|frame| u16::from(frame.code)) }),

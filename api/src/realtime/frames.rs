@@ -1,6 +1,9 @@
 //! Frames as they are on the wire.
 
-use domain::{Error, realtime::End};
+use domain::{
+    Error,
+    realtime::{End, Place, State},
+};
 use poem::web::websocket::CloseCode;
 use poem_openapi::types::ToJSON;
 use serde::Deserialize;
@@ -16,9 +19,20 @@ pub(super) enum Asked {
     /// Who they are: the first frame, and again before the token ends.
     Auth { token: String },
     /// What they want to be told.
-    Subscribe { subscription: Option<String>, topics: Vec<String>, after: Option<String>, filter: Option<Value>, view_id: Option<Uuid> },
+    Subscribe {
+        subscription: Option<String>,
+        #[serde(default)]
+        topics: Vec<String>,
+        /// Of one record: who is there.
+        presence: Option<Place>,
+        after: Option<String>,
+        filter: Option<Value>,
+        view_id: Option<Uuid>,
+    },
     /// What they don't want to be told any more.
     Unsubscribe { subscription: String },
+    /// What they do at a record.
+    Presence { topic: String, subject_id: Uuid, state: State },
     /// Whether anybody is there.
     Ping {},
 }

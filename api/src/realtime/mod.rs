@@ -5,14 +5,16 @@
 mod frames;
 mod socket;
 mod stream;
+mod there;
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use domain::realtime::{Client, Credential, Hub, Inbox, Room, Running};
-use jobs::Ledger;
+use domain::realtime::{Client, Credential, Hub, Inbox, Lasting, Place, Room, Running, State};
+use jobs::{Bus, Ledger};
 
 use crate::guard::Principal;
 pub(crate) use socket::serve;
@@ -31,11 +33,20 @@ pub struct RealtimeLimits {
     pub frame_bytes: usize,
     /// What may wait for one who doesn't take it.
     pub room: Room,
+    /// How long it holds that somebody looks at a record.
+    pub lasting: Lasting,
 }
 
 impl Default for RealtimeLimits {
     fn default() -> Self {
-        Self { connections: 10_000, per_user: 50, subscriptions: 50, frame_bytes: 65_536, room: Room::default() }
+        Self {
+            connections: 10_000,
+            per_user: 50,
+            subscriptions: 50,
+            frame_bytes: 65_536,
+            room: Room::default(),
+            lasting: Lasting::default(),
+        }
     }
 }
 
@@ -52,10 +63,11 @@ pub struct Realtime {
 const GOODBYE: Duration = Duration::from_secs(3);
 
 impl Realtime {
-    /// Begins to read for whoever comes. To be called inside a runtime; it ends with it, or by [`Realtime::close`].
+    /// Begins to read for whoever comes, and to hear on `bus` who is where. To be called inside a runtime; it ends with it, or by
+    /// [`Realtime::close`].
     #[must_use]
-    pub fn start(ledger: &Ledger, limits: RealtimeLimits) -> Self {
-        let (hub, running) = Hub::run(ledger);
+    pub fn start(ledger: &Ledger, bus: Bus, limits: RealtimeLimits) -> Self {
+        let (hub, running) = Hub::run(ledger, bus, limits.lasting);
         Self { hub, ledger: ledger.clone(), limits, running: Arc::new(Mutex::new(Some(running))) }
     }
 
@@ -88,7 +100,7 @@ impl Realtime {
         }
         let (client, inbox) = self.hub.enter(principal.tenant, user, credential, self.limits.room).ok_or(Refusal::Restarting)?;
         metrics::gauge!("somo_realtime_connections").increment(1.0);
-        Ok(Seat { hub: self.hub.clone(), client, inbox })
+        Ok(Seat { hub: self.hub.clone(), client, inbox, said: HashSet::new(), watched: HashMap::new() })
     }
 }
 
@@ -115,11 +127,18 @@ struct Seat {
     hub: Arc<Hub>,
     client: Arc<Client>,
     inbox: Inbox,
+    /// The records at which they have said that they are.
+    said: HashSet<Place>,
+    /// Those of which they are told who is there, by their names for it.
+    watched: HashMap<String, Place>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.hub.leave(&self.client);
+        let presence = &self.hub.presence;
+        self.watched.values().for_each(|place| presence.unwatch(&self.client, place));
+        self.said.iter().for_each(|place| presence.say(&self.client, "", place, State::Gone));
         metrics::gauge!("somo_realtime_connections").decrement(1.0);
         if let Some(end) = self.client.ended() {
             metrics::counter!("somo_realtime_dropped_total", "reason" => end.as_str()).increment(1);

@@ -7,7 +7,7 @@ use std::{
 
 use domain::{
     Error,
-    realtime::{Frame, Interest, Wanted},
+    realtime::{Frame, Interest, Place, Wanted},
 };
 use futures::{SinkExt, StreamExt};
 use poem::web::websocket::{Message, WebSocketStream};
@@ -58,12 +58,13 @@ async fn goodbye(socket: &mut WebSocketStream, closing: Closing) {
 }
 
 /// The next frame of text; `None` when they are gone.
-fn text(message: Option<Result<Message, std::io::Error>>) -> Result<Option<String>, Closing> {
+fn text(message: Option<Result<Message, std::io::Error>>, limit: usize) -> Result<Option<String>, Closing> {
     match message {
+        Some(Ok(Message::Text(text))) if text.len() > limit => Err(Closing::BadFrame),
         Some(Ok(Message::Text(text))) => Ok(Some(text)),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Some(String::new())),
         Some(Ok(Message::Binary(_))) => Err(Closing::BadFrame),
-        // A frame that is too large, too: nothing behind it can be read.
+        // A frame that is far too large: nothing behind it can be read.
         Some(Err(error)) if error.kind() == std::io::ErrorKind::Other => Err(Closing::BadFrame),
         Some(Ok(Message::Close(_)) | Err(_)) | None => Ok(None),
     }
@@ -77,7 +78,7 @@ fn texts(frames: &[Frame]) -> Vec<Message> {
 async fn come_in(realtime: &Realtime, guard: &Arc<Guard>, socket: &mut WebSocketStream) -> Result<Connection, Closing> {
     let first = timeout(AUTH, async {
         loop {
-            match text(socket.next().await)? {
+            match text(socket.next().await, realtime.limits.frame_bytes)? {
                 Some(text) if text.is_empty() => {}
                 Some(text) => return Ok(text),
                 None => return Err(Closing::Unauthorized),
@@ -100,7 +101,7 @@ async fn come_in(realtime: &Realtime, guard: &Arc<Guard>, socket: &mut WebSocket
 }
 
 /// Who can't be asked about is told to come back.
-fn closing(error: &Error) -> Closing {
+pub(super) fn closing(error: &Error) -> Closing {
     match error {
         Error::Unauthorized { .. } => Closing::Unauthorized,
         error => {
@@ -110,12 +111,13 @@ fn closing(error: &Error) -> Closing {
     }
 }
 
-struct Connection {
-    realtime: Realtime,
+/// One who is connected.
+pub(super) struct Connection {
+    pub(super) realtime: Realtime,
     guard: Arc<Guard>,
-    seat: Seat,
+    pub(super) seat: Seat,
     token: String,
-    principal: Arc<Principal>,
+    pub(super) principal: Arc<Principal>,
     /// How many subscriptions were named for them.
     names: u32,
     /// When anything came from them.
@@ -144,7 +146,7 @@ impl Connection {
                 }
                 message = socket.next() => {
                     self.heard = Instant::now();
-                    match text(message)? {
+                    match text(message, self.realtime.limits.frame_bytes)? {
                         None => return Ok(()),
                         Some(text) if text.is_empty() => {}
                         Some(text) => self.hear(socket, &text).await?,
@@ -178,7 +180,7 @@ impl Connection {
         }
     }
 
-    async fn send(&self, socket: &mut WebSocketStream, text: String) -> Result<(), Closing> {
+    pub(super) async fn send(&self, socket: &mut WebSocketStream, text: String) -> Result<(), Closing> {
         self.put(socket, vec![Message::Text(text)]).await
     }
 
@@ -204,19 +206,27 @@ impl Connection {
             Asked::Auth { token } => self.sign_in_again(socket, token).await,
             Asked::Ping {} => self.send(socket, json!({ "type": "pong" }).to_string()).await,
             Asked::Unsubscribe { subscription } => {
-                let answer = match self.seat.client.unsubscribe(&subscription) {
+                let answer = match self.unwatch(&subscription) || self.seat.client.unsubscribe(&subscription) {
                     true => json!({ "type": "unsubscribed", "subscription": subscription }).to_string(),
                     false => frames::error(Error::NotFound("subscription"), Some(&subscription)),
                 };
                 self.send(socket, answer).await
             }
-            Asked::Subscribe { subscription, topics, after, filter, view_id } => {
+            Asked::Presence { topic, subject_id, state } => match self.be(Place { topic, subject_id }, state).await {
+                Ok(()) => Ok(()),
+                Err(error) => self.send(socket, frames::error(error, None)).await,
+            },
+            Asked::Subscribe { subscription, topics, presence, after, filter, view_id } => {
                 let name = subscription.unwrap_or_else(|| {
                     self.names += 1;
                     self.names.to_string()
                 });
                 let wanted = Wanted { topics, filter: filter.filter(|filter| !filter.is_null()), view_id };
-                match self.subscribe(socket, &name, wanted, after.as_deref()).await? {
+                let begun = match presence {
+                    Some(place) => self.watch(socket, &name, place, &wanted).await?,
+                    None => self.subscribe(socket, &name, wanted, after.as_deref()).await?,
+                };
+                match begun {
                     Ok(()) => Ok(()),
                     Err(Error::Db(error)) => Err(closing(&error.into())),
                     Err(error) => self.send(socket, frames::error(error, Some(&name))).await,
@@ -242,6 +252,19 @@ impl Connection {
         }
     }
 
+    /// Whether there is room for a subscription of this name.
+    pub(super) fn room_for(&self, name: &str) -> Result<(), Error> {
+        if !(1..=NAME).contains(&name.len()) {
+            return Err(Error::field("/subscription", "invalid", format!("takes 1 to {NAME} characters")));
+        }
+        let (all, watched, limit) = (self.seat.client.wanted(), &self.seat.watched, self.realtime.limits.subscriptions);
+        if all.len() + watched.len() >= limit && !all.contains_key(name) && !watched.contains_key(name) {
+            let message = format!("a connection has at most {limit}; one may have many topics");
+            return Err(Error::conflict("too_many_subscriptions", message));
+        }
+        Ok(())
+    }
+
     /// Subscribes, and sends what they have missed. The outer error ends the connection.
     async fn subscribe(
         &mut self,
@@ -252,17 +275,7 @@ impl Connection {
     ) -> Result<Result<(), Error>, Closing> {
         let client = self.seat.client.clone();
         let begun = async {
-            if !(1..=NAME).contains(&name.len()) {
-                return Err(Error::field("/subscription", "invalid", format!("takes 1 to {NAME} characters")));
-            }
-            let all = client.wanted();
-            if all.len() >= self.realtime.limits.subscriptions && !all.contains_key(name) {
-                let limit = self.realtime.limits.subscriptions;
-                return Err(Error::conflict(
-                    "too_many_subscriptions",
-                    format!("a connection has at most {limit}; one may have many topics"),
-                ));
-            }
+            self.room_for(name)?;
             let after = after.map(event_id).transpose()?;
             let interest = Interest::read(self.realtime.ledger.db(), &self.principal.scope(None), &wanted).await?;
             let topics = interest.topics();
@@ -300,11 +313,16 @@ impl Connection {
                 Err(Error::Db(error)) => return Err(closing(&error.into())),
                 Err(error) => {
                     _ = self.seat.client.unsubscribe(&name);
-                    self.send(socket, json!({ "type": "unsubscribed", "subscription": name }).to_string()).await?;
-                    self.send(socket, frames::error(error, Some(&name))).await?;
+                    self.refuse(socket, &name, error).await?;
                 }
             }
         }
-        Ok(())
+        self.look_around(socket).await
+    }
+
+    /// They are told no more of something that they may not see any more.
+    pub(super) async fn refuse(&self, socket: &mut WebSocketStream, name: &str, error: Error) -> Result<(), Closing> {
+        self.send(socket, json!({ "type": "unsubscribed", "subscription": name }).to_string()).await?;
+        self.send(socket, frames::error(error, Some(name))).await
     }
 }

@@ -110,7 +110,7 @@ impl Events {
         })?;
         let start = realtime.hub.start(&seat.client, String::new(), wanted, interest, after).await?.ok_or_else(too_old)?;
         // Said at once, so that who breaks off before anything happens knows where to go on.
-        let hello = start.after.map(|id| Event::message("").id(id.to_string()).event_type("ready"));
+        let hello = Event::message("{}").id(start.after.to_string()).event_type("ready");
         let listener = Listener {
             realtime: realtime.clone(),
             guard: guard.clone(),
@@ -123,7 +123,7 @@ impl Events {
             over: false,
         };
         let told = stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) });
-        Ok(Self(stream::iter(hello).chain(told).boxed()))
+        Ok(Self(stream::iter([hello]).chain(told).boxed()))
     }
 }
 

@@ -39,7 +39,8 @@ impl Listening {
     #[oai(path = "/realtime", method = "get", operation_id = "realtime_connect")]
     async fn connect(&self, socket: WebSocket) -> BoxWebSocketUpgraded {
         let (realtime, guard) = (self.realtime.clone(), self.guard.clone());
-        let frame = realtime.frame_bytes();
+        // Whoever sends a little too much is told so; of what is far too much nothing is read.
+        let frame = realtime.frame_bytes().saturating_mul(4);
         let config = WebSocketConfig::default().max_message_size(Some(frame)).max_frame_size(Some(frame));
         socket.config(config).on_upgrade(move |socket| serve(realtime, guard, socket)).boxed()
     }

@@ -81,6 +81,8 @@ pub(super) struct Subscription {
 
 /// One who is told.
 pub struct Client {
+    /// Which connection.
+    pub id: Uuid,
     /// Of which tenant.
     pub tenant: TenantId,
     /// Who.
@@ -104,6 +106,7 @@ impl Client {
     pub(super) fn new(tenant: TenantId, user: UserId, credential: Credential, room: Room) -> (Arc<Self>, Inbox) {
         let (queue, frames) = mpsc::channel(room.frames.max(1));
         let client = Arc::new(Self {
+            id: Uuid::now_v7(),
             tenant,
             user,
             credential: Mutex::new(credential),

@@ -8,13 +8,14 @@ use std::{
 
 use db::Db;
 use entities::{TenantId, UserId, event};
-use jobs::Ledger;
+use jobs::{Bus, Ledger};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{
     client::{Client, Credential, End, Frame, Inbox, Room, Subscription},
     interest::{Frames, Interest, Wanted, changes_sight},
+    presence::{Lasting, Presence},
     records,
 };
 use crate::{Error, Result, auth, events};
@@ -28,8 +29,13 @@ const WATCH: Duration = Duration::from_secs(3);
 /// After a fault of the database.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Stands for the event before the first one.
+const BEGINNING: Uuid = Uuid::nil();
+
 /// Whom a process tells.
 pub struct Hub {
+    /// Who looks at which record.
+    pub presence: Arc<Presence>,
     db: Db,
     state: Mutex<State>,
 }
@@ -51,8 +57,8 @@ pub struct Start {
     at: i64,
     /// What is after it comes live.
     live_after: Option<i64>,
-    /// The event after which they were told, in the words of the next one who asks.
-    pub after: Option<Uuid>,
+    /// The event after which they are told.
+    pub after: Uuid,
 }
 
 /// Some of what came before somebody was told live.
@@ -74,10 +80,11 @@ impl Drop for Running {
 impl Hub {
     /// A hub that reads for whoever comes. To be called inside a runtime.
     #[must_use]
-    pub fn run(ledger: &Ledger) -> (Arc<Self>, Running) {
-        let hub = Arc::new(Self { db: ledger.db().clone(), state: Mutex::default() });
+    pub fn run(ledger: &Ledger, bus: Bus, lasting: Lasting) -> (Arc<Self>, Running) {
+        let (presence, hearing) = Presence::run(ledger.db(), bus, lasting);
+        let hub = Arc::new(Self { presence, db: ledger.db().clone(), state: Mutex::default() });
         let bell = ledger.wake().bell(&events::bell());
-        let tasks = vec![tokio::spawn(hub.clone().read(bell)), tokio::spawn(hub.clone().watch())];
+        let tasks = vec![hearing, tokio::spawn(hub.clone().read(bell)), tokio::spawn(hub.clone().watch())];
         (hub, Running(tasks))
     }
 
@@ -130,7 +137,7 @@ impl Hub {
         state.clients.values().flatten().for_each(|client| client.end(End::Restarting));
     }
 
-    /// Begins to tell somebody, of what comes now, or came after an event that they have seen; `None` when it isn't kept. A
+    /// Begins to tell somebody, of what comes now, or came after an event that they have seen; `None` when that isn't kept. A
     /// subscription of the same name is replaced.
     ///
     /// # Errors
@@ -144,16 +151,20 @@ impl Hub {
         after: Option<Uuid>,
     ) -> Result<Option<Start>> {
         let (wanted, interest) = (Arc::new(wanted), Arc::new(interest));
-        let start =
-            |at, live_after, after| Start { name: name.clone(), wanted: wanted.clone(), interest: interest.clone(), at, live_after, after };
         _ = client.unsubscribe(&name);
-        match after {
-            Some(id) => Ok(events::position_of(&self.db, client.tenant, id).await?.map(|at| start(at, None, after))),
+        let (at, live_after, after) = match after {
+            Some(BEGINNING) => (0, None, BEGINNING),
+            Some(id) => match events::position_of(&self.db, client.tenant, id).await? {
+                Some(at) => (at, None, id),
+                None => return Ok(None),
+            },
             None => {
                 let from = self.subscribe(client, &name, wanted.clone(), interest.clone(), 0).await?;
-                Ok(Some(start(from, Some(from), events::last_of(&self.db, client.tenant, from).await?)))
+                let last = events::last_of(&self.db, client.tenant, from).await?;
+                (from, Some(from), last.unwrap_or(BEGINNING))
             }
-        }
+        };
+        Ok(Some(Start { name, wanted, interest, at, live_after, after }))
     }
 
     /// The next of what somebody has missed; `None` once they are told live. It is to be sent before anything that is live.

@@ -110,7 +110,7 @@ on_both_databases! {
         let (ana, bob) = (app.person("loja", Role::Admin).await, app.person("loja", Role::Agent).await);
         let ledger = app.ledger.clone();
         let limits = api::RealtimeLimits { connections: 3, per_user: 2, subscriptions: 2, ..api::RealtimeLimits::default() };
-        let url = app.process(|parts| parts.realtime = api::Realtime::start(&ledger, limits)).await;
+        let url = app.process(|parts| parts.realtime = api::Realtime::start(&ledger, jobs::Bus::local(), limits)).await;
         let mut listener = Listener::of(&url, &ana.token).await;
         let second = Listener::of(&url, &ana.token).await;
         let knock = async |token: &str| {
@@ -143,7 +143,7 @@ on_both_databases! {
         let mut app = app(kind).await;
         let _placer = Placer::of(&app);
         let ana = app.person("loja", Role::Admin).await;
-        let realtime = api::Realtime::start(&app.ledger, api::RealtimeLimits::default());
+        let realtime = api::Realtime::start(&app.ledger, jobs::Bus::local(), api::RealtimeLimits::default());
         let ending = realtime.clone();
         let url = app.process(|parts| parts.realtime = realtime).await;
         let mut listener = Listener::of(&url, &ana.token).await;

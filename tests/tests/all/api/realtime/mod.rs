@@ -3,6 +3,7 @@
 mod access;
 mod connections;
 mod events;
+mod presence;
 mod resume;
 
 use domain::events as stream;

@@ -143,7 +143,7 @@ on_both_databases! {
         let ana = app.person("loja", Role::Admin).await;
         let ledger = app.ledger.clone();
         let limits = api::RealtimeLimits { room: Room { frames: 1000, bytes: 2_000_000 }, ..api::RealtimeLimits::default() };
-        let url = app.process(|parts| parts.realtime = api::Realtime::start(&ledger, limits)).await;
+        let url = app.process(|parts| parts.realtime = api::Realtime::start(&ledger, jobs::Bus::local(), limits)).await;
         let (mut slow, mut quick) = (Listener::of(&url, &ana.token).await, Listener::of(&url, &ana.token).await);
         let mut last = slow.subscribe(&["contacts"], json!({})).await["after"].clone();
         let _ = quick.subscribe(&["companies"], json!({})).await;
