@@ -47,6 +47,7 @@ impl Listening {
 
     /// What happens, as server-sent events. A browser's `EventSource` comes back by itself, with `Last-Event-ID`, and misses
     /// nothing; it has the cookie of the sign-in, everybody else sends a token.
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the address")]
     #[oai(path = "/events", method = "get", operation_id = "events_stream")]
     async fn stream(
         &self,

@@ -150,13 +150,9 @@ pub(crate) async fn scope_on(conn: &impl sea_orm::ConnectionTrait, tenant: Tenan
 
 /// Those of these credentials that are good, of people whose accounts are on.
 pub(crate) async fn valid(db: &Db, mut credentials: Vec<Credential>) -> Result<HashSet<Credential>> {
-    const OF_SESSIONS: &str = "select s.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
-        where s.revoked_at is null and s.expires_at > $1 and u.disabled_at is null and s.id in (";
-    const OF_TOKENS: &str = "select t.id from personal_access_tokens t join users u on u.tenant_id = t.tenant_id and u.id = t.user_id
-        where t.revoked_at is null and (t.expires_at is null or t.expires_at > $1) and u.disabled_at is null and t.id in (";
-    let mut valid = HashSet::new();
     credentials.sort_unstable();
     credentials.dedup();
+    let mut valid = HashSet::new();
     for some in credentials.chunks(500) {
         let (mut sessions, mut tokens) = (Vec::new(), Vec::new());
         for credential in some {
@@ -165,17 +161,24 @@ pub(crate) async fn valid(db: &Db, mut credentials: Vec<Credential>) -> Result<H
                 Credential::Token(id) => tokens.push(id.0),
             }
         }
-        let session = |id| Credential::Session(SessionId(id));
-        let token = |id| Credential::Token(TokenId(id));
-        let kinds: [(&str, Vec<Uuid>, fn(Uuid) -> Credential); 2] = [(OF_SESSIONS, sessions, session), (OF_TOKENS, tokens, token)];
-        for (text, ids, of) in kinds.into_iter().filter(|(_, ids, _)| !ids.is_empty()) {
-            let places: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
-            let values = [Utc::now().into()].into_iter().chain(ids.into_iter().map(Into::into));
-            let find = Statement::from_sql_and_values(db.backend(), format!("{text}{})", places.join(", ")), values);
-            for row in db.read.query_all_raw(find).await? {
-                valid.insert(of(row.try_get("", "id")?));
-            }
-        }
+        valid.extend(good(db, "sessions", sessions).await?.into_iter().map(|id| Credential::Session(SessionId(id))));
+        valid.extend(good(db, "personal_access_tokens", tokens).await?.into_iter().map(|id| Credential::Token(TokenId(id))));
     }
     Ok(valid)
+}
+
+/// Those rows of a table of credentials that are good.
+async fn good(db: &Db, table: &str, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
+    let find = format!(
+        "select c.id from {table} c join users u on u.tenant_id = c.tenant_id and u.id = c.user_id
+          where c.revoked_at is null and (c.expires_at is null or c.expires_at > $1) and u.disabled_at is null and c.id in ({})",
+        places.join(", ")
+    );
+    let values = [Utc::now().into()].into_iter().chain(ids.into_iter().map(Into::into));
+    let rows = db.read.query_all_raw(Statement::from_sql_and_values(db.backend(), find, values)).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

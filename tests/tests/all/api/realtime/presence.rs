@@ -67,15 +67,11 @@ on_both_databases! {
         let mut late = Listener::of(&there, &ana.token).await;
         let there_is = json!([{ "user": { "id": bob.id, "name": "agent of loja" }, "state": "typing" }]);
         assert_eq!(watch(&mut late, &id).await["present"], there_is);
-        let (later, _) = {
-            let bus = Bus::redis(&redis_url(), "somebody-elses").unwrap();
-            let ledger = app.ledger.clone();
-            (app.process(|parts| parts.realtime = Realtime::start(&ledger, bus, RealtimeLimits::default())).await, ())
-        };
-        let mut elsewhere = Listener::of(&later, &ana.token).await;
+        let (elsewhere, _) = processes(&mut app, Lasting::default()).await;
+        let mut elsewhere = Listener::of(&elsewhere, &ana.token).await;
         assert_eq!(watch(&mut elsewhere, &id).await["present"], json!([]), "another installation is another one");
         // A second connection of the same person: they are there until the last one has left.
-        let mut second = Listener::of(&here, &bob.token).await;
+        let mut second = Listener::of(&there, &bob.token).await;
         second.say(at(&id, "viewing")).await;
         second.say(json!({ "type": "ping" })).await;
         assert_eq!(second.until("pong").await["type"], "pong");
