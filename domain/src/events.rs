@@ -125,7 +125,7 @@ pub async fn last_of(db: &Db, tenant: TenantId, upto: i64) -> Result<Option<Uuid
 pub async fn position_of(db: &Db, tenant: TenantId, id: Uuid) -> Result<Option<i64>> {
     let own = || event::Entity::find().filter(event::Column::TenantId.eq(tenant).and(event::Column::Id.eq(id)));
     loop {
-        match own().one(&db.write).await?.map(|event| event.position) {
+        match own().one(&db.read).await?.map(|event| event.position) {
             None => return Ok(None),
             Some(Some(position)) => return Ok(Some(position)),
             // Who knows of it can only have seen it in a list; a moment later it has its place.

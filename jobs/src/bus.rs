@@ -33,6 +33,7 @@ struct Far {
     client: redis::Client,
     prefix: String,
     said: mpsc::Sender<Said>,
+    asks: tokio::sync::Mutex<Option<redis::aio::MultiplexedConnection>>,
 }
 
 /// So much may wait to be heard, or for Redis.
@@ -54,7 +55,7 @@ impl Bus {
         let (said, saying) = mpsc::channel(WAITING);
         let (channel, own) = (format!("{prefix}:presence"), Uuid::new_v4().to_string());
         let near = broadcast::Sender::new(WAITING);
-        let far = Far { client: client.clone(), prefix: channel.clone(), said };
+        let far = Far { client: client.clone(), prefix: channel.clone(), said, asks: tokio::sync::Mutex::default() };
         tokio::spawn(say(client.clone(), channel.clone(), own.clone(), saying));
         tokio::spawn(hear(client, channel, own, near.clone()));
         Ok(Self { near, far: Some(Arc::new(far)) })
@@ -78,8 +79,14 @@ impl Bus {
     pub async fn kept(&self, key: &str) -> Vec<String> {
         let Some(far) = &self.far else { return Vec::new() };
         let ask = async {
-            let mut redis = far.client.get_multiplexed_async_connection().await?;
-            redis::cmd("HVALS").arg(format!("{}:{key}", far.prefix)).query_async::<Vec<String>>(&mut redis).await
+            let mut asks = far.asks.lock().await;
+            let mut redis = match asks.take() {
+                Some(redis) => redis,
+                None => far.client.get_multiplexed_async_connection().await?,
+            };
+            let kept = redis::cmd("HVALS").arg(format!("{}:{key}", far.prefix)).query_async::<Vec<String>>(&mut redis).await?;
+            *asks = Some(redis); // one that failed isn't used again
+            Ok::<_, redis::RedisError>(kept)
         };
         match tokio::time::timeout(Duration::from_secs(1), ask).await {
             Ok(Ok(kept)) => kept,

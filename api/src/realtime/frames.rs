@@ -50,6 +50,8 @@ pub(super) enum Closing {
     Expired,
     /// There are too many.
     TooManyConnections,
+    /// They send too much.
+    TooManyFrames,
     /// Nothing is heard of them.
     Idle,
     /// They sent what is no frame of text, or one that is too large.
@@ -66,6 +68,7 @@ impl Closing {
             Self::Unauthorized => "unauthorized",
             Self::Expired => "expired",
             Self::TooManyConnections => "too_many_connections",
+            Self::TooManyFrames => "too_many_frames",
             Self::Idle => "idle",
             Self::BadFrame => "bad_frame",
             Self::Unavailable => "unavailable",
@@ -79,7 +82,7 @@ impl Closing {
             Self::End(End::SlowReader) => 4008,
             Self::AuthTimeout | Self::Idle => 4408,
             Self::Unauthorized | Self::Expired | Self::End(End::Revoked) => 4401,
-            Self::TooManyConnections => 4429,
+            Self::TooManyConnections | Self::TooManyFrames => 4429,
             Self::BadFrame => 1003,
             Self::Unavailable => 1013,
         })

@@ -30,6 +30,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 const SENDING: Duration = Duration::from_secs(30);
 /// So often what they may see is looked at again, whatever happens.
 const LOOK: Duration = Duration::from_secs(60);
+/// So often they may send a frame, and so many of them at once.
+const PACE: Duration = Duration::from_millis(100);
+const AT_ONCE: u32 = 300;
 /// Frames that go out together.
 const TOGETHER: usize = 256;
 /// A name of a subscription is no longer than this.
@@ -94,7 +97,7 @@ async fn come_in(realtime: &Realtime, guard: &Arc<Guard>, socket: &mut WebSocket
         Refusal::Restarting => Closing::End(domain::realtime::End::Restarting),
     })?;
     let (now, realtime, guard) = (Instant::now(), realtime.clone(), guard.clone());
-    let connection = Connection { realtime, guard, seat, token, principal, names: 0, heard: now, look: now + LOOK };
+    let connection = Connection { realtime, guard, seat, token, principal, names: 0, heard: now, look: next_look(), due: now };
     let welcome = connection.welcome();
     connection.send(socket, welcome).await?;
     Ok(connection)
@@ -124,6 +127,13 @@ pub(super) struct Connection {
     heard: Instant,
     /// When what they may see is looked at again.
     look: Instant,
+    /// When all that they have sent would be due at an even pace.
+    due: Instant,
+}
+
+/// Not of all at once, though they may have come at once.
+pub(super) fn next_look() -> Instant {
+    Instant::now() + LOOK.mul_f64(rand::random_range(0.75..1.25))
 }
 
 impl Connection {
@@ -195,6 +205,10 @@ impl Connection {
     }
 
     async fn hear(&mut self, socket: &mut WebSocketStream, text: &str) -> Result<(), Closing> {
+        self.due = self.due.max(Instant::now()) + PACE;
+        if self.due > Instant::now() + PACE * AT_ONCE {
+            return Err(Closing::TooManyFrames);
+        }
         let asked = match serde_json::from_str(text) {
             Ok(asked) => asked,
             Err(fault) => {
@@ -300,7 +314,7 @@ impl Connection {
 
     /// Looks again at who they are and what they may see.
     async fn look_again(&mut self, socket: &mut WebSocketStream) -> Result<(), Closing> {
-        self.look = Instant::now() + LOOK;
+        self.look = next_look();
         self.principal = match self.guard.renewed(&self.token).await {
             Ok(principal) => principal,
             Err(Error::Unauthorized { .. }) => return Err(Closing::End(domain::realtime::End::Revoked)),

@@ -28,13 +28,12 @@ use uuid::Uuid;
 use super::{
     Realtime, Refusal, Seat,
     frames::{Closing, event_id, too_old},
+    socket::next_look,
 };
 use crate::guard::{Guard, Principal};
 
 /// So often a comment is sent where there is nothing else, so that nobody on the way takes it for dead.
 const ALIVE: Duration = Duration::from_secs(15);
-/// So often what they may see is looked at again, whatever happens.
-const LOOK: Duration = Duration::from_secs(60);
 
 /// Something that happened, as `data` of a server-sent event and as a frame of the WebSocket.
 #[derive(Object)]
@@ -119,7 +118,7 @@ impl Events {
             seat,
             start: Some(start),
             ready: VecDeque::new(),
-            look: Instant::now() + LOOK,
+            look: next_look(),
             over: false,
         };
         let told = stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) });
@@ -170,7 +169,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 end = client.over() => return Err(Closing::End(end)),
-                () = tokio::time::sleep(ends.unwrap_or(LOOK)), if ends.is_some() => return Err(Closing::Expired),
+                () = tokio::time::sleep(ends.unwrap_or_default()), if ends.is_some() => return Err(Closing::Expired),
                 () = client.stale() => self.look = self.look.min(Instant::now() + Duration::from_millis(rand::random_range(0..500))),
                 () = sleep_until(self.look) => self.look_again().await?,
                 Some(frame) = self.seat.inbox.next() => return Ok(frame),
@@ -179,7 +178,7 @@ impl Listener {
     }
 
     async fn look_again(&mut self) -> Result<(), Closing> {
-        self.look = Instant::now() + LOOK;
+        self.look = next_look();
         let db = self.realtime.ledger.db();
         let seen = async {
             self.principal = self.guard.renewed(&self.token).await?;

@@ -227,7 +227,9 @@ impl Hub {
         for event in &rows {
             let record = records.get(&(&event.topic[..], event.subject_id));
             let Some(view) = interest.told(event, record) else { continue };
-            let told = |one: &Subscription| Some(one.from) < event.position && one.interest.told(event, record).is_some();
+            // Where it depends on the record, nobody knows any more what they were told: rather twice than not at all.
+            let sure = |one: &Subscription| !one.interest.looks_at(&event.topic) && one.interest.told(event, record).is_some();
+            let told = |one: &Subscription| Some(one.from) < event.position && sure(one);
             if !others.iter().any(told) {
                 frames.push(Frames::default().of(event, &view));
             }

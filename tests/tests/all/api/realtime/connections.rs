@@ -63,6 +63,11 @@ on_both_databases! {
         let mut listener = Listener::of(&app.url, &ana.token).await;
         listener.say_text("x".repeat(70_000)).await;
         assert_eq!(end(&mut listener).await, (json!("bad_frame"), json!(1003)));
+        let mut listener = Listener::of(&app.url, &ana.token).await;
+        for _ in 0..1000 {
+            listener.say(json!({ "type": "ping" })).await;
+        }
+        assert_eq!(end(&mut listener).await, (json!("too_many_frames"), json!(4429)));
         app.finish().await;
     }
 
