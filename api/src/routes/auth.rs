@@ -121,6 +121,7 @@ impl Auth {
             self.guard.forget();
         }
         cookies.add(self.cookie(REFRESH, String::new(), 0));
+        cookies.add(self.listening(String::new(), 0));
         Ok(LoggedOut::Done)
     }
 
@@ -157,11 +158,16 @@ impl Auth {
     fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
         cookies.add(self.cookie(REFRESH, signed_in.refresh_token.clone(), REFRESH_DAYS));
         let access_token = self.guard.access_token(signed_in)?;
-        let mut events = self.cookie(COOKIE, access_token.clone(), 0);
-        events.set_path(EVENTS);
-        events.set_max_age(Duration::from_secs(ACCESS_SECONDS.unsigned_abs()));
-        cookies.add(events);
+        cookies.add(self.listening(access_token.clone(), ACCESS_SECONDS.unsigned_abs()));
         Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
+    }
+
+    /// The access token once more, for a page that listens: a browser's `EventSource` sends no header.
+    fn listening(&self, token: String, seconds: u64) -> Cookie {
+        let mut cookie = self.cookie(COOKIE, token, 0);
+        cookie.set_path(EVENTS);
+        cookie.set_max_age(Duration::from_secs(seconds));
+        cookie
     }
 
     /// Not readable by scripts, and not sent along from other sites.

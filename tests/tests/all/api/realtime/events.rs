@@ -10,7 +10,7 @@ use tests::{
 };
 
 use super::{
-    super::sign_in::{EMAIL, PASSWORD, ana, set_cookie, sign_in},
+    super::sign_in::{EMAIL, PASSWORD, ana, cookie as refresh_cookie, set_cookie, sign_in, with_cookie},
     Placer, contact,
 };
 
@@ -116,6 +116,11 @@ on_both_databases! {
         for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("sec-fetch-site", "same-site")] {
             app.send(events(&app, "contacts").header("cookie", cookie).header(name, value)).await.fails(403, "cross_site");
         }
+        // A sign-out takes the cookie away, and what is left of it is no good.
+        let refresh = refresh_cookie(&signed_in);
+        let out = with_cookie(&app, "/api/auth/logout", &refresh).await;
+        assert!(set_cookie(&out, "somo_events").contains("Max-Age=0"), "{:?}", out.headers);
+        app.send(events(&app, "contacts").header("cookie", cookie)).await.fails(401, "invalid_token");
         app.claim_all::<SendMail>().await;
         app.finish().await;
     }
