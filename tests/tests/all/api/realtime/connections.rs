@@ -94,7 +94,7 @@ on_both_databases! {
         let app = ana(kind).await;
         let _placer = Placer::of(&app);
         let long = sign_in(&app, EMAIL, PASSWORD).await.is(200).json["access_token"].as_str().unwrap().to_owned();
-        let (mut renews, mut forgets) = (Listener::of(&app.url, &access(&long, 4)).await, Listener::of(&app.url, &access(&long, 4)).await);
+        let (mut renews, mut forgets) = (Listener::of(&app.url, &access(&long, 7)).await, Listener::of(&app.url, &access(&long, 7)).await);
         let other = app.person("loja-2", Role::Admin).await;
         renews.say(json!({ "type": "auth", "token": other.token })).await;
         assert_eq!(renews.next().await["code"], "other_user");

@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use super::contact;
 
+/// Longer than any of this takes.
+const LONG: Lasting = Lasting { viewing: Duration::from_secs(300), typing: Duration::from_secs(300) };
+
 /// Two processes that hear each other over Redis, in which what somebody says holds as long.
 async fn processes(app: &mut TestApp, lasting: Lasting) -> (String, String) {
     let (prefix, ledger) = (format!("t_{}", Uuid::now_v7().simple()), app.ledger.clone());
@@ -46,7 +49,7 @@ on_both_databases! {
         let mut app = app(kind).await;
         let (ana, bob) = (app.person("loja", Role::Admin).await, app.person("loja", Role::Agent).await);
         let id = contact(&app, &ana, json!({ "first_name": "Rui" })).await;
-        let (here, there) = processes(&mut app, Lasting::default()).await;
+        let (here, there) = processes(&mut app, LONG).await;
         let (mut one, mut other) = (Listener::of(&here, &ana.token).await, Listener::of(&there, &bob.token).await);
         let answer = watch(&mut one, &id).await;
         assert_eq!((&answer["type"], &answer["present"]), (&json!("subscribed"), &json!([])), "{answer}");
@@ -67,7 +70,7 @@ on_both_databases! {
         let mut late = Listener::of(&there, &ana.token).await;
         let there_is = json!([{ "user": { "id": bob.id, "name": "agent of loja" }, "state": "typing" }]);
         assert_eq!(watch(&mut late, &id).await["present"], there_is);
-        let (elsewhere, _) = processes(&mut app, Lasting::default()).await;
+        let (elsewhere, _) = processes(&mut app, LONG).await;
         let mut elsewhere = Listener::of(&elsewhere, &ana.token).await;
         assert_eq!(watch(&mut elsewhere, &id).await["present"], json!([]), "another installation is another one");
         // A second connection of the same person: they are there until the last one has left.
@@ -89,7 +92,7 @@ on_both_databases! {
         let (ana, bob) = (app.person("loja", Role::Admin).await, app.person("loja", Role::Agent).await);
         let id = contact(&app, &ana, json!({ "first_name": "Rui" })).await;
         let ledger = app.ledger.clone();
-        let lasting = Lasting { viewing: Duration::from_millis(2500), typing: Duration::from_millis(800) };
+        let lasting = Lasting { viewing: Duration::from_secs(5), typing: Duration::from_secs(1) };
         let limits = RealtimeLimits { lasting, ..RealtimeLimits::default() };
         let url = app.process(|parts| parts.realtime = Realtime::start(&ledger, Bus::local(), limits)).await;
         let (mut one, mut other) = (Listener::of(&url, &ana.token).await, Listener::of(&url, &bob.token).await);
