@@ -17,6 +17,9 @@ pub(crate) const SIGNATURE: &str = "Signature";
 /// The scheme of the cookie that renews the access token.
 const COOKIE: &str = "Refresh";
 
+/// The scheme of the cookie that a page of the panel listens with.
+const EVENTS: &str = "Events";
+
 /// What every operation may answer.
 const EVERYWHERE: [(&str, &str); 5] = [
     ("401", "Nobody is signed in, or the credentials are wrong."),
@@ -33,6 +36,10 @@ pub(crate) fn publish(mut document: Value) -> Value {
     document["components"]["securitySchemes"][COOKIE] = json!({
         "type": "apiKey", "in": "cookie", "name": "somo_refresh",
         "description": "Set by a sign-in; renewed with every use.",
+    });
+    document["components"]["securitySchemes"][EVENTS] = json!({
+        "type": "apiKey", "in": "cookie", "name": "somo_events",
+        "description": "Set by a sign-in, and good as long as its access token.",
     });
     document["components"]["securitySchemes"][SIGNATURE] = json!({
         "type": "apiKey", "in": "header", "name": "X-Hub-Signature-256",
@@ -63,6 +70,7 @@ pub(crate) fn confidential(path: &str) -> bool {
 fn complete(path: &str, method: &str, operation: &mut Value) {
     let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
     match id.as_str() {
+        "events_stream" => operation["security"] = json!([{ TOKEN: [] }, { EVENTS: [] }]),
         "auth_refresh" => operation["security"] = json!([{ COOKIE: [] }]),
         "whatsapp_webhook_receive" => {
             operation["security"] = json!([{ SIGNATURE: [] }]);

@@ -34,6 +34,7 @@ use crate::{
     operations::Operations,
     places::Places,
     problem::{Draft, Failure, internal, of_error, too_large, too_often, unauthorized},
+    routes::realtime::EVENTS,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -180,7 +181,11 @@ impl<E: Endpoint> Edged<E> {
         if let Some(answer) = self.edge.browsers.preflight(&request) {
             return Ok(answer);
         }
-        if request.uri().path().starts_with("/api/auth/") && *request.method() == Method::POST && self.edge.browsers.foreign(&request) {
+        let path = request.uri().path();
+        // A page elsewhere may open a WebSocket to anywhere, and its `EventSource` may send the cookie along.
+        let listens = path == "/api/realtime" || path == EVENTS;
+        let signs_in = path.starts_with("/api/auth/") && *request.method() == Method::POST;
+        if (signs_in || listens) && self.edge.browsers.foreign(&request) {
             let detail = "another site made your browser ask; SOMO_CORS_ORIGINS names those that may";
             return Ok(self.refuse(&request, Draft::new(StatusCode::FORBIDDEN, "cross_site", detail)));
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{
     Error, Scope,
     auth::{
@@ -68,9 +68,12 @@ pub(crate) struct Principal {
     pub(crate) tenant: TenantId,
     /// What they are told of themselves.
     pub(crate) me: Written<Me>,
+    /// As others are told that they are there.
+    pub(crate) name: String,
     /// The session of an access token.
     pub(crate) session: Option<SessionId>,
-    until: Option<i64>,
+    /// When an access token ends, in seconds since 1970.
+    pub(crate) until: Option<i64>,
 }
 
 /// Who is signed in.
@@ -170,7 +173,7 @@ impl Guard {
         let own =
             Scope { role: account.role, grants: grants.clone(), abilities: abilities.clone(), ..Scope::system(account.tenant, actor) };
         let (user, tenant) = users::me(db, &own).await?;
-        let (tenant, me) = (tenant.id, Written::of(&me(&own, user, tenant).to_json()));
+        let (name, tenant, me) = (user.name.clone(), tenant.id, Written::of(&me(&own, user, tenant).to_json()));
         let principal = Arc::new(Principal {
             actor,
             role: account.role,
@@ -178,6 +181,7 @@ impl Guard {
             abilities,
             tenant,
             me,
+            name,
             session: life.map(|(session, _)| session),
             until: life.map(|(_, until)| until),
         });
@@ -187,6 +191,12 @@ impl Guard {
         }
         seen.insert(token.to_owned(), (Instant::now(), principal.clone()));
         Ok(principal)
+    }
+
+    /// [`Guard::principal`], looked up again.
+    pub(crate) async fn renewed(&self, token: &str) -> Result<Arc<Principal>, Error> {
+        self.seen.lock().expect("nothing panics while holding it").remove(token);
+        self.principal(token).await
     }
 
     fn remembered(&self, token: &str) -> Option<Arc<Principal>> {
@@ -222,6 +232,11 @@ impl Principal {
             Actor::Token { token, .. } => Some(Asker::Token(token)),
             Actor::Job(_) | Actor::Provider | Actor::System => None,
         }
+    }
+
+    /// When an access token ends.
+    pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.until?, 0)
     }
 
     /// What they may see and do.

@@ -20,6 +20,7 @@ mod operations;
 mod places;
 mod problem;
 mod published;
+mod realtime;
 mod resource;
 mod routes;
 mod written;
@@ -40,6 +41,7 @@ use serde_json::Value;
 pub use figures::Figures;
 pub use guard::Guard;
 pub use limits::Limits;
+pub use realtime::{Realtime, RealtimeLimits};
 
 /// What the app stands on.
 #[derive(Clone)]
@@ -66,6 +68,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The largest JSON body, in bytes.
     pub max_body: usize,
+    /// Those who are told what happens.
+    pub realtime: Realtime,
     /// The process's figures.
     pub figures: Figures,
 }
@@ -97,6 +101,8 @@ pub(crate) enum Tag {
     Audit,
     /// What you are told.
     Notifications,
+    /// Being told what happens while it happens.
+    Realtime,
     /// Finding anything.
     Search,
     /// What a company sets.

@@ -124,7 +124,7 @@ impl ResponseError for Failure {
 }
 
 impl Failure {
-    fn draft(&self) -> Draft {
+    pub(crate) fn draft(&self) -> Draft {
         let status = self.status();
         let draft = |code: &str, detail: String| Draft::new(status, code, detail);
         match &self.0 {

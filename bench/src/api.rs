@@ -47,6 +47,13 @@ pub(crate) struct Api {
     _process: Child,
 }
 
+impl Api {
+    /// One that listens there.
+    pub(crate) fn at(address: &str, process: Child) -> Self {
+        Self { address: address.to_owned(), _process: process }
+    }
+}
+
 impl Installation {
     /// Makes it with the program `somo`, as an administrator would. `folder` is for its files.
     pub(crate) async fn make(somo: &Path, folder: &Path, server: &str, redis: &str) -> anyhow::Result<Self> {
@@ -99,7 +106,7 @@ impl Installation {
         Ok((row.try_get("", "pairs")?, row.try_get("", "rows")?))
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.somo);
         // Neither a somo.toml nor a variable of whoever runs this has a say.
         command.args(args).current_dir(&self.folder).env_clear().stdin(Stdio::null()).envs([
@@ -107,6 +114,7 @@ impl Installation {
             ("SOMO_REDIS_URL", &self.redis),
             ("SOMO_SECRET_KEY", SECRET_KEY),
             ("SOMO_LOG", "warn"),
+            ("SOMO_REALTIME_CONNECTIONS_PER_USER", "100000"),
         ]);
         command
     }

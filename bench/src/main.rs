@@ -13,6 +13,7 @@ mod contender;
 mod crowd;
 mod drain;
 mod enqueue;
+mod fanout;
 mod hello;
 mod latency;
 mod load;
@@ -41,6 +42,8 @@ enum Command {
         /// A task, as JSON.
         task: String,
     },
+    /// Many who listen to what happens; `script/fanout` calls it.
+    Fanout(fanout::Options),
     /// A bare poem server; started by `run`.
     Hello {
         /// Where to listen.
@@ -63,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Run(options) => run::run(options).await,
         Command::Somo { task } => somo::run(&task).await,
+        Command::Fanout(options) => fanout::run(options).await,
         Command::Hello { address } => hello::serve(&address).await,
         Command::Crowd { crowd } => crowd::run(&crowd).await,
         Command::Load { load } => load::run(&load).await,

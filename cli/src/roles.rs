@@ -38,7 +38,7 @@ pub(crate) async fn serve(mut settings: Settings, demo: Option<args::Locale>) ->
     let server = listen(&settings, &opened, &stop).await?;
     let runtime = work(&settings, &opened, Options::default())?;
     let background = [
-        tokio::spawn(domain::events::run(opened.ledger.db().clone())),
+        tokio::spawn(domain::events::run(opened.ledger.clone())),
         tokio::spawn(scheduler::run(opened.ledger.clone(), Duration::from_secs(1))),
     ];
     if let Some((sandbox, locale)) = &demo {
@@ -75,7 +75,7 @@ pub(crate) async fn worker(settings: Settings, worker: args::Worker) -> anyhow::
     let stop = Stop::hear()?;
     let Some(opened) = stop.unless_told(open::all(&settings, false)).await? else { return Ok(()) };
     let runtime = work(&settings, &opened, Options { queues, concurrency: worker.concurrency.into(), ..Options::default() })?;
-    let events = tokio::spawn(domain::events::run(opened.ledger.db().clone()));
+    let events = tokio::spawn(domain::events::run(opened.ledger.clone()));
     tracing::info!(name = runtime.name(), "the worker runs");
     stop.told().await;
     events.abort();
@@ -116,7 +116,20 @@ fn work(settings: &Settings, opened: &Opened, options: Options) -> anyhow::Resul
 
 /// Starts to listen; the server ends, drained, when the process is told to stop.
 async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    let limits = api::RealtimeLimits {
+        connections: settings.realtime_connections,
+        per_user: settings.realtime_connections_per_user,
+        subscriptions: settings.realtime_subscriptions,
+        frame_bytes: settings.realtime_frame_bytes,
+        ..api::RealtimeLimits::default()
+    };
+    let bus = match &settings.redis_url {
+        Some(url) => jobs::Bus::redis(url, open::PREFIX)?,
+        None => jobs::Bus::local(),
+    };
+    let realtime = api::Realtime::start(&opened.ledger, bus, limits);
     let app = api::app(api::Parts {
+        realtime: realtime.clone(),
         ledger: opened.ledger.clone(),
         transport: opened.transport.clone(),
         sealer: opened.sealer.clone(),
@@ -134,7 +147,11 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
     let acceptor = acceptor.with_context(|| format!("can't listen on {}; another program may do so: set SOMO_BIND", settings.bind))?;
     tracing::debug!(addresses = acceptor.local_addr().len(), "listening");
     let stop = stop.clone();
-    let end = async move { stop.told().await };
+    let end = async move {
+        stop.told().await;
+        // Nothing else ends those that are told what happens; whoever asks something meanwhile is answered.
+        realtime.close().await;
+    };
     Ok(tokio::spawn(Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(app, end, Some(DRAIN))))
 }
 

@@ -74,6 +74,14 @@ pub struct Settings {
     pub egress_allow: Vec<IpNet>,
     /// How many times faster than usual a webhook that failed is tried again. `SOMO_WEBHOOK_RETRY_SPEED`, 1; for tests.
     pub webhook_retry_speed: f64,
+    /// How many may listen to one API process, by WebSocket or server-sent events. `SOMO_REALTIME_CONNECTIONS`, 10,000.
+    pub realtime_connections: usize,
+    /// How many of them may be one person. `SOMO_REALTIME_CONNECTIONS_PER_USER`, 50.
+    pub realtime_connections_per_user: usize,
+    /// To how much one of them may listen. `SOMO_REALTIME_SUBSCRIPTIONS`, 50.
+    pub realtime_subscriptions: usize,
+    /// The largest frame that is taken of a WebSocket, in bytes. `SOMO_REALTIME_FRAME_BYTES`, 64 KiB.
+    pub realtime_frame_bytes: usize,
     /// What was set but is no setting, to be logged as a warning: `SOMO_BINDD`.
     pub unknown: Vec<String>,
 }
@@ -155,6 +163,10 @@ impl Settings {
             max_body_bytes: from.parsed("max_body_bytes", "5242880", "a number of bytes such as 5242880")?,
             egress_allow: networks(from)?,
             webhook_retry_speed: from.parsed::<f64>("webhook_retry_speed", "1", "a number such as 1")?.clamp(0.01, 100_000.0),
+            realtime_connections: from.parsed("realtime_connections", "10000", "a number of connections such as 10000")?,
+            realtime_connections_per_user: from.parsed("realtime_connections_per_user", "50", "a number of connections such as 50")?,
+            realtime_subscriptions: from.parsed("realtime_subscriptions", "50", "a number of subscriptions such as 50")?,
+            realtime_frame_bytes: from.parsed("realtime_frame_bytes", "65536", "a number of bytes such as 65536")?,
             unknown: from.unknown(),
             bind,
             data_dir,
@@ -238,6 +250,10 @@ impl fmt::Debug for Settings {
             max_body_bytes,
             egress_allow,
             webhook_retry_speed,
+            realtime_connections,
+            realtime_connections_per_user,
+            realtime_subscriptions,
+            realtime_frame_bytes,
             unknown,
         } = self;
         f.debug_struct("Settings")
@@ -265,6 +281,10 @@ impl fmt::Debug for Settings {
             .field("max_body_bytes", max_body_bytes)
             .field("egress_allow", egress_allow)
             .field("webhook_retry_speed", webhook_retry_speed)
+            .field("realtime_connections", realtime_connections)
+            .field("realtime_connections_per_user", realtime_connections_per_user)
+            .field("realtime_subscriptions", realtime_subscriptions)
+            .field("realtime_frame_bytes", realtime_frame_bytes)
             .field("unknown", unknown)
             .finish()
     }

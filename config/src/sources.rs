@@ -10,7 +10,7 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 28] = [
     "bind",
     "data_dir",
     "database_url",
@@ -35,6 +35,10 @@ const NAMES: [&str; 24] = [
     "max_body_bytes",
     "egress_allow",
     "webhook_retry_speed",
+    "realtime_connections",
+    "realtime_connections_per_user",
+    "realtime_subscriptions",
+    "realtime_frame_bytes",
 ];
 
 /// What was set, by the file or over it by the environment.

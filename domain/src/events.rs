@@ -8,6 +8,7 @@
 use chrono::{DateTime, Utc};
 use db::{Db, DbErr};
 use entities::{TenantId, event};
+use jobs::{Lane, Ledger};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,13 +60,25 @@ update events set position = (select position from last) + next.n from next wher
     Ok(placed)
 }
 
-/// Places events for ever, soon after they are written.
-pub async fn run(db: Db) {
+/// The bell that is rung in every process when events have got their place.
+#[must_use]
+pub fn bell() -> Lane {
+    Lane::queue("events")
+}
+
+/// Places events for ever, soon after they are written, and tells those who read them.
+pub async fn run(ledger: Ledger) {
+    let db = ledger.db();
     loop {
-        let pause = match unplaced(&db).await {
+        let pause = match unplaced(db).await {
             Ok(false) => 50,
-            Ok(true) => match place(&db).await {
-                Ok(_) => 5,
+            Ok(true) => match place(db).await {
+                Ok(placed) => {
+                    if placed > 0 {
+                        ledger.wake().everywhere(bell());
+                    }
+                    5
+                }
                 Err(error) => {
                     tracing::warn!(%error, "events could not be placed");
                     500
@@ -83,6 +96,63 @@ pub async fn run(db: Db) {
 async fn unplaced(db: &Db) -> std::result::Result<bool, DbErr> {
     let any = Statement::from_string(db.backend(), "select 1 as one from events where position is null limit 1");
     Ok(db.read.query_one_raw(any).await?.is_some())
+}
+
+/// The place of the last event.
+///
+/// # Errors
+/// The database's.
+pub async fn last(db: &Db) -> Result<i64> {
+    let find = Statement::from_string(db.backend(), "select coalesce(max(position), 0) as last from events");
+    let row = db.read.query_one_raw(find).await?;
+    Ok(row.map(|row| row.try_get("", "last")).transpose()?.unwrap_or(0))
+}
+
+/// The tenant's last event up to a place.
+///
+/// # Errors
+/// The database's.
+pub async fn last_of(db: &Db, tenant: TenantId, upto: i64) -> Result<Option<Uuid>> {
+    let own = event::Column::TenantId.eq(tenant).and(event::Column::Position.lte(upto));
+    let find = event::Entity::find().filter(own).order_by_desc(event::Column::Position).select_only().column(event::Column::Id);
+    Ok(find.limit(1).into_tuple().one(&db.read).await?)
+}
+
+/// The place of one of the tenant's events, which gets one if it has none yet; `None` when there is no such event.
+///
+/// # Errors
+/// The database's.
+pub async fn position_of(db: &Db, tenant: TenantId, id: Uuid) -> Result<Option<i64>> {
+    let own = || event::Entity::find().filter(event::Column::TenantId.eq(tenant).and(event::Column::Id.eq(id)));
+    loop {
+        match own().one(&db.read).await?.map(|event| event.position) {
+            None => return Ok(None),
+            Some(Some(position)) => return Ok(Some(position)),
+            // Who knows of it can only have seen it in a list; a moment later it has its place.
+            Some(None) if place(db).await? > 0 => {}
+            Some(None) => tokio::time::sleep(std::time::Duration::from_millis(5)).await, // another one places
+        }
+    }
+}
+
+/// The events after a place, of all tenants, in their order: what a process reads once for everybody who listens to it.
+///
+/// # Errors
+/// The database's.
+pub async fn tail(db: &Db, after: i64, limit: u64) -> Result<Vec<event::Model>> {
+    let find = event::Entity::find().filter(event::Column::Position.gt(after)).order_by_asc(event::Column::Position);
+    Ok(find.limit(limit).all(&db.read).await?)
+}
+
+/// The tenant's events under these topics after a place, up to another one if there is one, in their order.
+///
+/// # Errors
+/// The database's.
+pub async fn past(db: &Db, tenant: TenantId, topics: &[&str], after: i64, upto: Option<i64>, limit: u64) -> Result<Vec<event::Model>> {
+    let own = event::Column::TenantId.eq(tenant).and(event::Column::Position.gt(after));
+    let own = own.and(event::Column::Topic.is_in(topics.iter().copied()));
+    let own = upto.into_iter().fold(own, |own, upto| own.and(event::Column::Position.lte(upto)));
+    Ok(event::Entity::find().filter(own).order_by_asc(event::Column::Position).limit(limit).all(&db.read).await?)
 }
 
 /// The tenant's events after the one with this id, oldest first.

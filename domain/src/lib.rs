@@ -27,6 +27,7 @@ mod notes;
 pub mod page;
 pub mod payloads;
 mod products;
+pub mod realtime;
 pub mod resource;
 mod saved_views;
 pub mod schedules;

@@ -23,6 +23,7 @@
 //! To add a kind of job: docs/adding-a-job.md. To add a transport: one more file in [`transport`].
 
 pub mod board;
+pub mod bus;
 mod claim;
 mod handlers;
 mod job;
@@ -37,6 +38,7 @@ pub mod transport;
 mod wake;
 
 pub use board::{BoardError, JobView, QueueView, STATES};
+pub use bus::Bus;
 pub use claim::{Claimed, Coalescer};
 pub use handlers::{Handlers, Run, Taken};
 pub use job::{Job, Lane, NewJob, Outcome, Priority, backoff, queue};

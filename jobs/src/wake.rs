@@ -57,6 +57,20 @@ impl Wake {
         }
     }
 
+    /// What rings in this process when somebody is told of `lane` by [`Wake::everywhere`].
+    #[must_use]
+    pub fn bell(&self, lane: &Lane) -> Arc<Notify> {
+        self.relay(lane)
+    }
+
+    /// Tells this process and all others, for what each of them does for itself.
+    pub fn everywhere(&self, lane: Lane) {
+        self.0.near(&lane);
+        if let Some(far) = &self.0.far {
+            _ = far.send(lane); // the receiver ends with the runtime only
+        }
+    }
+
     /// These lanes have jobs. A relay of this process is enough; else the other processes are told.
     pub fn lanes(&self, lanes: impl IntoIterator<Item = Lane>) {
         for lane in lanes {

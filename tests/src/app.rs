@@ -167,8 +167,10 @@ impl TestApp {
     /// # Panics
     /// When it can't be started.
     pub async fn process(&mut self, change: impl FnOnce(&mut Parts)) -> String {
+        let ledger = Ledger::new(self.database.db.clone(), Wake::local());
         let mut parts = Parts {
-            ledger: Ledger::new(self.database.db.clone(), Wake::local()),
+            realtime: api::Realtime::start(&ledger, jobs::Bus::local(), api::RealtimeLimits::default()),
+            ledger,
             transport: Transport::local(),
             sealer: self.sealer.clone(),
             secret: [7; 32],

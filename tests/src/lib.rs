@@ -8,6 +8,7 @@ pub mod act;
 pub mod app;
 pub mod database;
 pub mod ledger;
+pub mod listener;
 pub mod processes;
 pub mod receiver;
 pub mod records;

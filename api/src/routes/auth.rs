@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     Error,
@@ -21,6 +21,7 @@ use crate::{
     Guard, Tag, address,
     guard::{ACCESS_SECONDS, Caller},
     problem::Answer,
+    routes::realtime::{COOKIE, EVENTS},
 };
 
 /// The cookie that renews the access token.
@@ -120,6 +121,7 @@ impl Auth {
             self.guard.forget();
         }
         cookies.add(self.cookie(REFRESH, String::new(), 0));
+        cookies.add(self.listening(String::new(), 0));
         Ok(LoggedOut::Done)
     }
 
@@ -156,7 +158,16 @@ impl Auth {
     fn access(&self, cookies: &CookieJar, signed_in: &SignedIn) -> Answer<Json<Access>> {
         cookies.add(self.cookie(REFRESH, signed_in.refresh_token.clone(), REFRESH_DAYS));
         let access_token = self.guard.access_token(signed_in)?;
+        cookies.add(self.listening(access_token.clone(), ACCESS_SECONDS.unsigned_abs()));
         Ok(Json(Access { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS }))
+    }
+
+    /// The access token once more, for a page that listens: a browser's `EventSource` sends no header.
+    fn listening(&self, token: String, seconds: u64) -> Cookie {
+        let mut cookie = self.cookie(COOKIE, token, 0);
+        cookie.set_path(EVENTS);
+        cookie.set_max_age(Duration::from_secs(seconds));
+        cookie
     }
 
     /// Not readable by scripts, and not sent along from other sites.
@@ -166,7 +177,7 @@ impl Auth {
         cookie.set_same_site(SameSite::Strict);
         cookie.set_secure(self.secure);
         cookie.set_path("/api/auth");
-        cookie.set_max_age(std::time::Duration::from_secs(days * 24 * 3600));
+        cookie.set_max_age(Duration::from_secs(days * 24 * 3600));
         cookie
     }
 }

@@ -15,6 +15,7 @@ mod jobs;
 mod media;
 mod messages;
 mod notifications;
+pub(crate) mod realtime;
 mod schedules;
 mod search;
 mod second_factor;
@@ -36,8 +37,8 @@ use crate::{Guard, Parts, intake::Intake, resource::Resources};
 pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
-/// What happened, and what is done to many records at once.
-type Records = (audit::Audit, bulk::BulkRuns, imports::Imports);
+/// What happened and happens, and what is done to many records at once.
+type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns, imports::Imports);
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
@@ -66,7 +67,7 @@ type All = (
 
 /// Every group.
 pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
-    let Parts { ledger, transport, sealer, store, public_url, proxies, .. } = parts;
+    let Parts { ledger, transport, sealer, store, public_url, proxies, realtime, .. } = parts;
     (
         (
             auth::Auth {
@@ -82,6 +83,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
         ),
         (
             audit::Audit { ledger: ledger.clone() },
+            realtime::Listening { realtime: realtime.clone(), guard: guard.clone() },
             bulk::BulkRuns { ledger: ledger.clone() },
             imports::Imports { ledger: ledger.clone(), store: store.clone() },
         ),

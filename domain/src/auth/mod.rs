@@ -13,18 +13,20 @@ pub mod sessions;
 pub mod tokens;
 pub mod totp;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::Utc;
 use db::Db;
-use entities::{Role, TenantId, UserId, session, user};
+use entities::{Role, SessionId, TenantId, TokenId, UserId, session, user};
 use jobs::{Ledger, NewJob};
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement};
+use uuid::Uuid;
 
 use crate::{
     Error, Result, Scope,
     engine::Write,
     payloads::{Notice, SendMail},
+    realtime::Credential,
     resource::access::Grants,
     scope::Actor,
     seal::Sealer,
@@ -144,4 +146,39 @@ pub(crate) async fn scope_on(conn: &impl sea_orm::ConnectionTrait, tenant: Tenan
     let Some(Account { role, .. }) = account(conn, tenant, user).await? else { return Ok(None) };
     let grants = Arc::new(Grants::of(conn, tenant, user).await?);
     Ok(Some(Scope { role, grants, ..Scope::system(tenant, Actor::User(user)) }))
+}
+
+/// Those of these credentials that are good, of people whose accounts are on.
+pub(crate) async fn valid(db: &Db, mut credentials: Vec<Credential>) -> Result<HashSet<Credential>> {
+    credentials.sort_unstable();
+    credentials.dedup();
+    let mut valid = HashSet::new();
+    for some in credentials.chunks(500) {
+        let (mut sessions, mut tokens) = (Vec::new(), Vec::new());
+        for credential in some {
+            match credential {
+                Credential::Session(id) => sessions.push(id.0),
+                Credential::Token(id) => tokens.push(id.0),
+            }
+        }
+        valid.extend(good(db, "sessions", sessions).await?.into_iter().map(|id| Credential::Session(SessionId(id))));
+        valid.extend(good(db, "personal_access_tokens", tokens).await?.into_iter().map(|id| Credential::Token(TokenId(id))));
+    }
+    Ok(valid)
+}
+
+/// Those rows of a table of credentials that are good.
+async fn good(db: &Db, table: &str, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
+    let find = format!(
+        "select c.id from {table} c join users u on u.tenant_id = c.tenant_id and u.id = c.user_id
+          where c.revoked_at is null and (c.expires_at is null or c.expires_at > $1) and u.disabled_at is null and c.id in ({})",
+        places.join(", ")
+    );
+    let values = [Utc::now().into()].into_iter().chain(ids.into_iter().map(Into::into));
+    let rows = db.read.query_all_raw(Statement::from_sql_and_values(db.backend(), find, values)).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

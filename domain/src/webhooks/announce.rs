@@ -125,7 +125,7 @@ async fn of_record(
     }))
 }
 
-/// The changes without those of fields that the owner doesn't get to see.
-pub(super) fn shown(eyes: &Scope, resource: &Resource, changes: &Record) -> Record {
+/// The changes without those of fields that somebody doesn't get to see.
+pub(crate) fn shown(eyes: &Scope, resource: &Resource, changes: &Record) -> Record {
     changes.iter().filter(|(field, _)| !eyes.hides(resource, field)).map(|(field, sides)| (field.clone(), sides.clone())).collect()
 }

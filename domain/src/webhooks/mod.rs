@@ -14,7 +14,7 @@ mod announce;
 pub mod deliveries;
 pub mod delivery;
 pub mod sign;
-mod topics;
+pub(crate) mod topics;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use db::Db;
@@ -37,7 +37,7 @@ use crate::{
     },
     seal::Sealer,
 };
-pub(crate) use announce::{Happened, announce};
+pub(crate) use announce::{Happened, announce, shown};
 
 /// So many may a tenant have.
 const LIMIT: u64 = 50;

@@ -17,7 +17,7 @@ use crate::{
 const OTHERS: [(&str, &str); 3] = [("conversations", "conversations:read"), ("devices", "devices:read"), ("messages", "messages:read")];
 
 /// What lets somebody see what happens under a topic that is no resource's; `None`: nobody is told of it.
-pub(super) fn ability(topic: &str) -> Option<&'static str> {
+pub(crate) fn ability(topic: &str) -> Option<&'static str> {
     OTHERS.iter().find(|(name, _)| *name == topic).map(|(_, ability)| *ability)
 }
 
@@ -66,10 +66,10 @@ pub(super) async fn check(write: &Write<'_>, scope: &Scope, topics: &[String], f
 }
 
 /// A filter that looks at nothing but the record: what is around it may be another one by the time that others hear of it.
-pub(super) fn read(resource: &'static Resource, scope: &Scope, asker: &Asker, filter: &Value) -> Result<Filter> {
+pub(crate) fn read(resource: &'static Resource, scope: &Scope, asker: &Asker, filter: &Value) -> Result<Filter> {
     let read = Filter::read(resource, scope, asker, filter, "/filter")?;
     if looks_around(&read) {
-        return Err(Error::field("/filter", "invalid", "looks at another record; a webhook's filter looks at the record itself"));
+        return Err(Error::field("/filter", "invalid", "looks at another record; what happens is held against the record itself"));
     }
     Ok(read)
 }
@@ -81,11 +81,13 @@ fn looks_around(filter: &Filter) -> bool {
     }
 }
 
-fn all() -> impl Iterator<Item = &'static str> {
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
     registry::all().iter().map(|resource| resource.topic).chain(OTHERS.iter().map(|(topic, _)| *topic))
 }
 
-fn sees(scope: &Scope, topic: &str) -> bool {
+/// Whether the caller sees anything of what happens under it.
+pub(crate) fn sees(scope: &Scope, topic: &str) -> bool {
     match (registry::find(topic), ability(topic)) {
         (Some(resource), _) => scope.reach(resource, Act::View).is_some(),
         (None, Some(ability)) => scope.require(ability).is_ok(),

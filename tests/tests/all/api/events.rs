@@ -49,7 +49,7 @@ on_both_databases! {
             tenant::Entity::insert(row).exec_without_returning(&database.db.write).await.unwrap();
         }
         // Two processes that place, as there may be.
-        let placers = [tokio::spawn(events::run(database.db.clone())), tokio::spawn(events::run(database.db.clone()))];
+        let placers = [tokio::spawn(events::run(ledger.clone())), tokio::spawn(events::run(ledger.clone()))];
         let writing = Arc::new(AtomicUsize::new(WRITERS));
         for writer in 0..WRITERS {
             let (ledger, writing, tenant) = (ledger.clone(), writing.clone(), tenants[writer % 2]);

@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod migrations;
 mod problems;
+mod realtime;
 mod saved_views;
 mod schedules;
 mod second_factor;

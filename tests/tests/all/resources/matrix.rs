@@ -20,7 +20,9 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 32] = [
+const FOR_ALL: [&str; 33] = [
+    // Everybody is told what they may see, and refused what they may not; `api::realtime` tells of it.
+    "events_stream",
     "me_get",
     "auth_logout",
     "permissions_list",
@@ -63,7 +65,9 @@ const FOR_ALL: [&str; 32] = [
 /// Whoever sees the record may do these.
 const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
 /// Nobody has to be signed in for these.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
+    // Who somebody is, its first frame says.
+    "realtime_connect",
     "auth_login",
     "auth_refresh",
     "auth_logout",
