@@ -29,7 +29,7 @@ fn options(import: &Answer, more: Value) -> Value {
 
 /// Starts it and lets the workers do it.
 async fn run(app: &TestApp, who: &Person, import: &Answer, more: Value) -> Answer {
-    _ = app.post(who, &format!("/api/imports/{}/start", import.id()), options(import, more)).await.is(202);
+    let _ = app.post(who, &format!("/api/imports/{}/start", import.id()), options(import, more)).await.is(202);
     assert_eq!(app.work(IMPORTS).await, 1);
     let done = app.get(who, &format!("/api/imports/{}", import.id())).await.is(200);
     assert_eq!(done.json["state"], "done", "{}", done.json);
@@ -55,7 +55,7 @@ on_both_databases! {
         let app = app(kind).await;
         let ana = app.person("loja", Role::Admin).await;
         let bia = app.person("loja", Role::Agent).await;
-        app.post(&ana, "/api/custom-fields", json!({ "topic": "contacts", "key": "plan", "name": "Plano", "kind": "select",
+        let _ = app.post(&ana, "/api/custom-fields", json!({ "topic": "contacts", "key": "plan", "name": "Plano", "kind": "select",
             "options": [{ "value": "Ouro" }, { "value": "Prata" }] })).await.is(201);
         let acme = app.post(&ana, "/api/companies", json!({ "name": "Acme" })).await.is(201).id();
         let file = "Nome;Sobrenome;E-mail;Celular;Empresa;Nascimento;Plano;Pedido\n\
@@ -185,16 +185,16 @@ on_both_databases! {
         let import = upload(&app, &ana, "companies", file.as_bytes(), &[]).await.is(201);
         let path = format!("/api/imports/{}", import.id());
         app.ask(&ana, &format!("{path}/revert")).await.fails(409, "not_started");
-        _ = app.post(&ana, &format!("{path}/start"), import.json["options"].clone()).await.is(202);
+        let _ = app.post(&ana, &format!("{path}/start"), import.json["options"].clone()).await.is(202);
         app.ask(&ana, &format!("{path}/revert")).await.fails(409, "running");
         app.post(&ana, &format!("{path}/start"), import.json["options"].clone()).await.fails(409, "started");
         assert_eq!(app.work(IMPORTS).await, 1);
         let done = app.get(&ana, &path).await.is(200);
         assert_eq!(counts(&done), [2, 2, 0, 0, 0]);
         let gama = all(&app, &ana, "companies").await.into_iter().find(|one| one["name"] == "Gama").unwrap();
-        _ = app.patch(&ana, &format!("/api/companies/{}", gama["id"].as_str().unwrap()), json!({ "employees": 4 })).await.is(200);
+        let _ = app.patch(&ana, &format!("/api/companies/{}", gama["id"].as_str().unwrap()), json!({ "employees": 4 })).await.is(200);
 
-        _ = app.ask(&ana, &format!("{path}/revert")).await.is(202);
+        let _ = app.ask(&ana, &format!("{path}/revert")).await.is(202);
         app.ask(&ana, &format!("{path}/revert")).await.fails(409, "reverted");
         assert_eq!(app.work(IMPORTS).await, 1);
         let back = app.get(&ana, &path).await.is(200);
@@ -212,7 +212,7 @@ on_both_databases! {
     async fn what_two_rows_have_in_common_goes_wrong_for_one_of_them(kind: Kind) {
         let app = app(kind).await;
         let ana = app.person("loja", Role::Admin).await;
-        _ = app.post(&ana, "/api/companies", json!({ "name": "Taken", "domain": "taken.example" })).await.is(201);
+        let _ = app.post(&ana, "/api/companies", json!({ "name": "Taken", "domain": "taken.example" })).await.is(201);
         // Nothing is looked for, and still no two have one domain.
         let file = "name,domain\nA,a.example\nB,a.example\nC,taken.example\nD,d.example\n";
         let import = upload(&app, &ana, "companies", file.as_bytes(), &[]).await.is(201);
@@ -283,8 +283,8 @@ on_both_databases! {
         // Who lost the right meanwhile loses it for what is left too.
         let bia = app.person("loja", Role::Agent).await;
         let import = upload(&app, &bia, "contacts", b"first_name\nAna\n", &[]).await.is(201);
-        _ = app.post(&bia, &format!("/api/imports/{}/start", import.id()), import.json["options"].clone()).await.is(202);
-        _ = app.patch(&ana, &format!("/api/users/{}", bia.id), json!({ "role": "viewer" })).await.is(200);
+        let _ = app.post(&bia, &format!("/api/imports/{}/start", import.id()), import.json["options"].clone()).await.is(202);
+        let _ = app.patch(&ana, &format!("/api/users/{}", bia.id), json!({ "role": "viewer" })).await.is(200);
         app.work(IMPORTS).await;
         let failed = app.get(&ana, &format!("/api/imports/{}", import.id())).await.is(200);
         assert_eq!(failed.json["state"], "failed");
@@ -301,10 +301,10 @@ on_both_databases! {
         let ana = app.person("loja", Role::Admin).await;
         let contact = app.post(&ana, "/api/contacts", json!({ "first_name": "Caio", "emails": [{ "email": "caio@example.com" }] })).await.is(201).id();
         for _ in 0..2 {
-            _ = app.post(&ana, "/api/companies", json!({ "name": "Twin" })).await.is(201);
+            let _ = app.post(&ana, "/api/companies", json!({ "name": "Twin" })).await.is(201);
         }
         let pipeline = app.post(&ana, "/api/pipelines", json!({ "name": "Vendas" })).await.is(201).id();
-        _ = app.post(&ana, "/api/stages", json!({ "name": "Novo", "pipeline_id": pipeline })).await.is(201);
+        let _ = app.post(&ana, "/api/stages", json!({ "name": "Novo", "pipeline_id": pipeline })).await.is(201);
         let me = &ana.email;
         let file = format!("Name,Company,Contact,Owner,Amount\nOne,Nova Ltda,caio@example.com,{me},\"R$ 1.234,50\"\nTwo,nova ltda,,,\nThree,Twin,,,\n");
         let import = upload(&app, &ana, "deals", file.as_bytes(), &[]).await.is(201);
@@ -326,7 +326,7 @@ on_both_databases! {
             file.push_str(&format!("Contact {n},c{n}@example.com\n"));
         }
         let import = upload(&app, &ana, "contacts", file.as_bytes(), &[]).await.is(201);
-        _ = app.post(&ana, &format!("/api/imports/{}/start", import.id()), import.json["options"].clone()).await.is(202);
+        let _ = app.post(&ana, &format!("/api/imports/{}/start", import.id()), import.json["options"].clone()).await.is(202);
         // One part is written by a worker that is gone afterwards.
         let job = app.claim::<RunImport>().await;
         let id: domain::entities::ImportId = serde_json::from_value(job.payload["import_id"].clone()).unwrap();
