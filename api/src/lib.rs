@@ -97,6 +97,8 @@ pub(crate) enum Tag {
     Jobs,
     /// Files whose rows become records.
     Imports,
+    /// Records as files.
+    Exports,
     /// What happened.
     Audit,
     /// What you are told.

@@ -19,6 +19,7 @@ pub mod deals;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod files;
 pub mod idempotency;
 pub mod keys;

@@ -7,7 +7,7 @@ use jobs::Ledger;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::{
-    Result,
+    Result, export,
     resource::{import, trash},
 };
 
@@ -67,6 +67,7 @@ pub async fn purge(ledger: &Ledger) -> Result<Purged> {
     delete(ledger, "whatsapp_rates", "tenant_id, device_id, key", "tat_ms", (now - SILENT).timestamp_millis()).await?;
     delete(ledger, "bulk_runs", "id", "created_at", now - BULK).await?;
     delete(ledger, "sign_in_failures", "key", "failed_at", now - SILENT).await?;
+    export::forget_old(ledger, now).await?;
     import::forget_old(ledger, now - IMPORTS).await?;
     for links in ["password_resets", "invitations"] {
         delete(ledger, links, "id", "expires_at", now - SESSIONS).await?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use entities::{
-    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, ImportId, InboxId, InvitationId, MediaId, MessageId, PasswordResetId,
-    UserId, WebhookDeliveryId,
+    AttachmentId, BulkRunId, ContactId, ConversationId, DeviceId, ExportId, ImportId, InboxId, InvitationId, MediaId, MessageId,
+    PasswordResetId, UserId, WebhookDeliveryId,
 };
 use jobs::{Job, Priority, queue};
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,12 @@ payloads! {
         import_id: ImportId,
     } with { TIMEOUT: Duration = Duration::from_secs(600), PRIORITY: Priority = Priority::Bulk, };
 
+    /// Writes a file that somebody asked for.
+    RunExport = "records.export", EXPORTS {
+        /// Which one.
+        export_id: ExportId,
+    } with { TIMEOUT: Duration = Duration::from_secs(3600), PRIORITY: Priority = Priority::Bulk, };
+
     /// Takes records into the text index, from a place on. The migration that makes the index enqueues it.
     RebuildSearch = "search.rebuild", MAINTENANCE {
         /// In which resource to go on; from the beginning, if none is named.
@@ -202,6 +208,7 @@ mod tests {
         assert_eq!(json!(Purge {}), json!({}));
         assert_eq!(json!(RunBulk { bulk_run_id: BulkRunId(id) }), json!({ "bulk_run_id": nil }));
         assert_eq!(json!(RunImport { import_id: ImportId(id) }), json!({ "import_id": nil }));
+        assert_eq!(json!(RunExport { export_id: ExportId(id) }), json!({ "export_id": nil }));
         assert_eq!(json!(RevertImport { import_id: ImportId(id) }), json!({ "import_id": nil }));
         assert_eq!(json!(RebuildSearch { topic: None, after: None }), json!({ "topic": null, "after": null }));
         assert_eq!(json!(RebuildSearch { topic: Some("deals".into()), after: Some(id) }), json!({ "topic": "deals", "after": nil }));

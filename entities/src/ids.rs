@@ -72,6 +72,8 @@ ids! {
     WebhookAttemptId
     /// The id of a run over many records.
     BulkRunId
+    /// An export's id.
+    ExportId
     /// An import's id.
     ImportId
     /// A mailed link's id: another password.

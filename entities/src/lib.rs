@@ -19,6 +19,7 @@ pub mod contact_email;
 pub mod contact_identity;
 pub mod contact_phone;
 pub mod event;
+pub mod export;
 pub mod follower;
 pub mod idempotency_key;
 pub mod import;

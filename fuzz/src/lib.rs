@@ -99,7 +99,7 @@ pub fn payload(bytes: &[u8]) {
     }
     each! {
         SendMessage MarkRead IngestWebhook FetchMedia SyncContact SendMail SendInvitation RemindActivity DeliverWebhook
-        RollUpStatistics CheckDevices DeleteFile Purge RunBulk RunImport RevertImport RebuildSearch
+        RollUpStatistics CheckDevices DeleteFile Purge RunBulk RunImport RevertImport RunExport RebuildSearch
     }
 }
 

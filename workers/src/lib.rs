@@ -18,6 +18,7 @@ mod rebuild_search;
 mod remind_activity;
 mod roll_up_statistics;
 mod run_bulk;
+mod run_export;
 mod run_import;
 mod send_invitation;
 mod send_mail;
@@ -79,6 +80,7 @@ pub fn handlers(context: Context) -> Handlers<Context> {
         .on(purge::run)
         .on(rebuild_search::run)
         .on(run_bulk::run)
+        .on(run_export::run)
         .on(run_import::run)
         .on(run_import::revert)
 }

@@ -1,4 +1,4 @@
-//! The operations of all resources: [`crud`], [`bulk`], [`import`], [`collaboration`] and [`attachments`] have each once, for a resource that
+//! The operations of all resources: [`crud`], [`bulk`], [`import`], [`export`], [`collaboration`] and [`attachments`] have each once, for a resource that
 //! has no name; here every resource gets its own, with its own schemas, paths, operation ids and sentences. An operation that a
 //! resource has no use for is not there.
 
@@ -7,6 +7,7 @@ mod attachments;
 mod bulk;
 mod collaboration;
 mod crud;
+mod export;
 mod import;
 mod record;
 mod schema;
@@ -34,6 +35,7 @@ use bulk::Bulk;
 use collaboration::Collaboration;
 use crud::Crud;
 pub(crate) use crud::{etag, read_filter, version};
+use export::Exports;
 use import::Imports;
 pub(crate) use record::{records, tag};
 pub(crate) use schema::{register, register_only};
@@ -46,8 +48,15 @@ pub(crate) struct Resources {
 
 impl OpenApi for Resources {
     fn meta() -> Vec<MetaApi> {
-        let all =
-            || Crud::meta().into_iter().chain(Bulk::meta()).chain(Imports::meta()).chain(Collaboration::meta()).chain(Attachments::meta());
+        let all = || {
+            Crud::meta()
+                .into_iter()
+                .chain(Bulk::meta())
+                .chain(Imports::meta())
+                .chain(Exports::meta())
+                .chain(Collaboration::meta())
+                .chain(Attachments::meta())
+        };
         registry::all().iter().flat_map(|resource| all().map(move |api| named(resource, api))).collect()
     }
 
@@ -55,6 +64,7 @@ impl OpenApi for Resources {
         Crud::register(registry);
         Bulk::register(registry);
         Imports::register(registry);
+        Exports::register(registry);
         Collaboration::register(registry);
         Attachments::register(registry);
         for name in schema::PLACEHOLDERS {
@@ -71,6 +81,7 @@ impl OpenApi for Resources {
             let mut own = HashMap::new();
             Crud { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Bulk { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
+            Exports { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Imports { ledger: self.ledger.clone(), store: self.store.clone(), resource }.add_routes(&mut own);
             Collaboration { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Attachments { ledger: self.ledger.clone(), store: self.store.clone(), resource }.add_routes(&mut own);

@@ -8,6 +8,7 @@ mod bulk;
 mod conversations;
 mod deals;
 mod devices;
+mod exports;
 pub(crate) mod health;
 mod imports;
 mod invitations;
@@ -38,7 +39,7 @@ pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
 /// What happened and happens, and what is done to many records at once.
-type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns, imports::Imports);
+type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns, imports::Imports, exports::Exports);
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
@@ -86,6 +87,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             realtime::Listening { realtime: realtime.clone(), guard: guard.clone() },
             bulk::BulkRuns { ledger: ledger.clone() },
             imports::Imports { ledger: ledger.clone(), store: store.clone() },
+            exports::Exports { ledger: ledger.clone(), store: store.clone() },
         ),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },

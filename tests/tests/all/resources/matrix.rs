@@ -20,7 +20,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 33] = [
+const FOR_ALL: [&str; 37] = [
     // Everybody is told what they may see, and refused what they may not; `api::realtime` tells of it.
     "events_stream",
     "me_get",
@@ -36,6 +36,10 @@ const FOR_ALL: [&str; 33] = [
     "bulk_get",
     "bulk_errors",
     // The same; `resources::imports` tells of it.
+    "exports_list",
+    "exports_get",
+    "exports_content",
+    "exports_delete",
     "imports_list",
     "imports_get",
     "imports_preview",
@@ -218,6 +222,7 @@ on_both_databases! {
         known.insert("/api/whatsapp/conversations".into(), message.json["conversation_id"].as_str().unwrap().into());
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/exports".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/imports".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         let invited = app.post(&ana, "/api/invitations", json!({ "email": "novo@example.com", "role": "agent" })).await.is(201);
         known.insert("/api/invitations".into(), invited.id());

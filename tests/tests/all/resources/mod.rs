@@ -4,6 +4,7 @@ mod bulk;
 mod conformance;
 mod custom;
 mod demo;
+mod exports;
 mod filters;
 mod imports;
 mod matrix;
