@@ -127,7 +127,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             second = serve(&installation, &addresses[1]).await?;
         }
     }
-    let mut writes = writer.await??;
+    let (mut writes, _api) = writer.await??; // it goes on until everybody has everything
     crowd.over.store(true, Relaxed);
     let late = crowd.clone();
     tokio::spawn(async move {
@@ -167,7 +167,7 @@ async fn serve(installation: &Installation, address: &str) -> anyhow::Result<Chi
 }
 
 /// Writes at an even pace; how long each took.
-async fn write(crowd: Arc<Crowd>, api: Api, rate: u32) -> anyhow::Result<Vec<f64>> {
+async fn write(crowd: Arc<Crowd>, api: Api, rate: u32) -> anyhow::Result<(Vec<f64>, Api)> {
     let (mut client, began, mut times) = (Client::new(&api, &crowd.token).await?, now(), Vec::new());
     for (n, asked) in crowd.asked.iter().enumerate() {
         let due = began + 1e3 * n as f64 / f64::from(rate);
@@ -177,7 +177,7 @@ async fn write(crowd: Arc<Crowd>, api: Api, rate: u32) -> anyhow::Result<Vec<f64
         client.post("/api/contacts", json!({ "first_name": format!("{MARK}{n}.") }).to_string()).await?;
         times.push(now() - at);
     }
-    Ok(times)
+    Ok((times, api))
 }
 
 /// One who listens until they have everything.

@@ -134,7 +134,7 @@ impl Listener {
         match self.frame().await {
             Ok(Frame { id, text }) => {
                 metrics::counter!("somo_realtime_frames_total").increment(1);
-                let event = Event::message(text.to_string()).event_type("event");
+                let event = Event::message(text.to_string());
                 Some(id.into_iter().fold(event, |event, id| event.id(id.to_string())))
             }
             Err(closing) => {
