@@ -275,6 +275,20 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn webhooks_hear_of_each_record(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let hook = json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["contacts.*"] });
+        let hook = app.post(&ana, "/api/webhooks", hook).await.is(201).id();
+        let import = upload(&app, &ana, "contacts", b"first_name,email\nAna,ana@example.com\nBia,bia@example.com\nAna B,ana@example.com\n", &[]).await.is(201);
+        assert_eq!(counts(&run(&app, &ana, &import, json!({})).await), [2, 1, 0, 0, 0]);
+        let told = app.get(&ana, &format!("/api/webhooks/{hook}/deliveries")).await.is(200).json["data"].clone();
+        let mut told: Vec<_> = told.as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap().to_owned()).collect();
+        told.sort();
+        assert_eq!(told, ["created", "created", "updated"]);
+        app.finish().await;
+    }
+
     async fn nobody_imports_more_than_they_may(kind: Kind) {
         let app = app(kind).await;
         let (ana, vera) = (app.person("loja", Role::Admin).await, app.person("loja", Role::Viewer).await);
