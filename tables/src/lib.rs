@@ -107,7 +107,7 @@ pub struct Reader {
 
 #[derive(Debug)]
 enum Rows {
-    Delimited(delimited::Rows),
+    Delimited(Box<delimited::Rows>),
     Workbook(workbook::Rows),
 }
 
@@ -126,7 +126,7 @@ pub fn open(path: &Path, options: &Options, limits: &Limits) -> Result<Reader, F
             let (encoding, delimiter, rows) = delimited::open(path, options, *limits)?;
             let encoding = Some(encoding.name().to_owned());
             let shape = Shape { format: Format::Csv, encoding, delimiter: Some(delimiter), sheets: Vec::new(), columns: Vec::new() };
-            (shape, Rows::Delimited(rows))
+            (shape, Rows::Delimited(Box::new(rows)))
         }
     };
     let Some(first) = rows.next().transpose()? else { return Err(Fault::Empty) };

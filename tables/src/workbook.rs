@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{SyncSender, sync_channel},
     },
     thread,
 };
@@ -32,9 +32,13 @@ const SHARED: usize = 256 << 20;
 const SINCE_1900: f64 = 25_569.0;
 const SINCE_1904: f64 = 24_107.0;
 
+/// Blocks, as all here does: whoever must not has a thread for it.
+#[expect(clippy::disallowed_types, reason = "it blocks a thread that is there to be blocked")]
+type Handed = std::sync::mpsc::Receiver<Result<Row, Fault>>;
+
 /// The rows of a sheet.
 #[derive(Debug)]
-pub(crate) struct Rows(Mutex<Receiver<Result<Row, Fault>>>);
+pub(crate) struct Rows(Mutex<Handed>);
 
 impl Rows {
     pub(crate) fn next(&mut self) -> Option<Result<Row, Fault>> {

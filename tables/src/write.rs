@@ -19,7 +19,7 @@ const CELL: usize = 32_767;
 pub struct Writer(Kind);
 
 enum Kind {
-    Csv(csv::Writer<Box<dyn Write + Send>>),
+    Csv(Box<csv::Writer<Box<dyn Write + Send>>>),
     Xlsx { book: Box<Workbook>, out: Box<dyn Write + Send>, columns: Vec<String>, row: u32, sheets: usize },
     Json { out: Box<dyn Write + Send>, columns: Vec<String>, any: bool },
 }
@@ -45,7 +45,7 @@ pub fn writer(format: Format, out: impl Write + Send + 'static, columns: &[Strin
             out.write_all("\u{feff}".as_bytes())?;
             let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
             csv.write_record(columns.iter().map(|column| formula::escaped(column))).map_err(wrong)?;
-            Kind::Csv(csv)
+            Kind::Csv(Box::new(csv))
         }
         Format::Xlsx => {
             let mut book = Box::new(Workbook::new());

@@ -21,7 +21,7 @@ use crate::{
     engine::{Event, Write},
     page::{Page, Paging},
     payloads::{DeleteFile, RunExport},
-    resource::Resource,
+    resource::{Resource, access, registry},
     scope::Actor,
 };
 use source::Source;
@@ -209,7 +209,16 @@ async fn start(ledger: &Ledger, scope: &Scope, topic: &str, format: ExportFormat
 /// [`Error::NotFound`]; the database's.
 pub async fn get(ledger: &Ledger, scope: &Scope, id: ExportId) -> Result<Export> {
     let row = table::Entity::find().filter(own(scope).and(table::Column::Id.eq(id))).one(&ledger.db().write).await?;
-    told(ledger, scope, row.ok_or(Error::NotFound("export"))?).await
+    let row = row.filter(|row| may_still(scope, &row.topic)).ok_or(Error::NotFound("export"))?;
+    told(ledger, scope, row).await
+}
+
+/// Whether somebody may see today what a file has in it.
+fn may_still(scope: &Scope, topic: &str) -> bool {
+    match registry::find(topic) {
+        Some(resource) => access::see(scope, resource).is_ok(),
+        None => scope.require("audit:read").is_ok(),
+    }
 }
 
 /// The caller's, newest first.
@@ -224,7 +233,7 @@ pub async fn list(ledger: &Ledger, scope: &Scope, paging: Paging) -> Result<Page
     let rows = find.order_by_desc(table::Column::Id).limit(paging.limit + 1).all(&ledger.db().read).await?;
     let Page { data, next_cursor } = paging.page(rows, |row| row.id);
     let mut exports = Vec::with_capacity(data.len());
-    for row in data {
+    for row in data.into_iter().filter(|row| may_still(scope, &row.topic)) {
         exports.push(told(ledger, scope, row).await?);
     }
     Ok(Page { data: exports, next_cursor })

@@ -18,6 +18,7 @@ use crate::{
         list::{self, Wanted},
         rows::{self, ROW},
     },
+    saved_views,
 };
 
 /// The records of a resource.
@@ -67,9 +68,13 @@ impl Records {
                 kept
             }
         };
-        let wanted = Wanted { filter, view: view_id, q, ..Wanted::default() };
+        let wanted = Wanted { filter, q, ..Wanted::default() };
         let mut select = rows::select(resource);
         list::matching(db, scope, resource, &wanted, &mut select).await?;
+        if let Some(id) = view_id {
+            let view = saved_views::named(db, scope, resource, id).await?;
+            list::shown_by(db, scope, resource, &view, &mut select).await?;
+        }
         Ok(Self { resource, columns, select, after: None, over: false })
     }
 

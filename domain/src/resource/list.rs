@@ -158,11 +158,7 @@ pub async fn list(db: &Db, scope: &Scope, resource: &'static Resource, wanted: W
     read_include(resource, &wanted)?;
     let mut select = rows::select(resource);
     matching(db, scope, resource, &wanted, &mut select).await?;
-    if let Some(filter) = &view.filter {
-        let asker = Asker::about(db, scope, filter).await?;
-        let filter = Filter::read(resource, scope, &asker, filter, "").map_err(of_view)?;
-        select.and_where(filter.sql(resource, ROW, Target { backend: db.backend(), scope })?);
-    }
+    shown_by(db, scope, resource, &view, &mut select).await?;
     let total = match wanted.count {
         Count::None => None,
         Count::Estimate if !db.is_sqlite() => Some(estimate(db, &select).await?),
@@ -209,6 +205,16 @@ pub async fn get(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, 
     let mut found = rows::read(&db.read, scope, resource, &select).await?;
     rows::show(&db.read, scope, resource, &wanted.include, &mut found).await?;
     found.pop().ok_or(Error::NotFound(resource.name))
+}
+
+/// Narrows a statement to what a saved view shows.
+pub(crate) async fn shown_by(db: &Db, scope: &Scope, resource: &'static Resource, view: &View, select: &mut SelectStatement) -> Result<()> {
+    if let Some(filter) = &view.filter {
+        let asker = Asker::about(db, scope, filter).await?;
+        let filter = Filter::read(resource, scope, &asker, filter, "").map_err(of_view)?;
+        select.and_where(filter.sql(resource, ROW, Target { backend: db.backend(), scope })?);
+    }
+    Ok(())
 }
 
 /// Narrows `select` to the records that are asked for.

@@ -97,7 +97,7 @@ impl Notation {
         let (whole, part) = digits.rsplit_once(self.decimal).map_or((digits, None), |(whole, part)| (whole, Some(part)));
         let plain: String = whole.chars().filter(|c| !(*c == group || *c == ' ' || *c == '\u{a0}' || *c == '\'')).collect();
         // What groups digits stands before three of them: 1.5 is no fifteen where the comma is the decimal sign.
-        let grouped = whole.split(group).skip(1).all(|part| part.len() == 3);
+        let grouped = whole.split(group).skip(1).all(|part| part.len() == 3) && (!whole.contains(group) || whole.find(group) <= Some(3));
         let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !grouped || !good(&plain) || part.is_some_and(|part| !good(part)) {
             return None;
@@ -202,7 +202,7 @@ mod tests {
         for (cell, number) in [("R$ 1.234,50", Some("1234.50")), ("-7", Some("-7")), ("1.234.567", Some("1234567")), ("0,5", Some("0.5"))] {
             assert_eq!(one(&kind, cell).as_deref(), number, "{cell}");
         }
-        for cell in ["1.5", "1,2,3", "viel", "--1", "1,"] {
+        for cell in ["1.5", "1234.567", "1,2,3", "viel", "--1", "1,"] {
             assert_eq!(one(&kind, cell), None, "{cell}");
         }
         assert_eq!(one(&Kind::Integer { min: 0, max: 10_000 }, "1.200,00").as_deref(), Some("1200"));

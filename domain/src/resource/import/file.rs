@@ -62,13 +62,13 @@ pub struct Reading {
 /// [`Error::Invalid`] when it is no table, or one that can't be read.
 pub fn look(path: &Path, reading: &Reading) -> Result<FileShape> {
     let Reading { encoding, delimiter, sheet } = reading;
-    let delimiter = delimiter.as_deref().map(|sign| delimiter_of(sign)).transpose()?;
-    let options = Options { delimiter, encoding: encoding.clone(), sheet: sheet.clone(), ..Options::default() };
-    let mut reader = open(path, &options)?;
+    let delimiter = delimiter.as_deref().map(delimiter_of).transpose()?;
+    let options = Options { delimiter, encoding: encoding.clone(), sheet: sheet.clone() };
+    let reader = open(path, &options)?;
     let shape = reader.shape().clone();
     let mut columns: Vec<FileColumn> = shape.columns.iter().map(|name| FileColumn { name: name.clone(), samples: Vec::new() }).collect();
     let (mut rows, mut broken) = (0u64, 0u64);
-    while let Some(row) = reader.next() {
+    for row in reader {
         rows += 1;
         match row {
             Ok(row) if rows <= LOOKED_AT as u64 => {
@@ -101,7 +101,7 @@ pub fn look(path: &Path, reading: &Reading) -> Result<FileShape> {
 /// Opens a file again that was looked at. It blocks.
 pub(super) fn reopen(path: &Path, shape: &FileShape) -> Result<Reader> {
     let delimiter = shape.delimiter.as_deref().and_then(|sign| sign.bytes().next());
-    let options = Options { delimiter, encoding: shape.encoding.clone(), sheet: shape.sheet.clone(), ..Options::default() };
+    let options = Options { delimiter, encoding: shape.encoding.clone(), sheet: shape.sheet.clone() };
     open(path, &options)
 }
 

@@ -129,6 +129,20 @@ pub(super) fn columns(resource: &'static Resource, customs: &Customs, columns: &
     mapped
 }
 
+/// What is before the decimals, where its numbers leave no doubt; as programs write them, a point.
+pub(super) fn decimal(resource: &Resource, customs: &Customs, columns: &[FileColumn], mapped: &[ImportColumn]) -> Option<String> {
+    let decimal = |field: &str| match customs.at(resource, field) {
+        Some(custom) => matches!(custom.kind, Kind::Decimal { .. }),
+        None => resource.field(field).is_some_and(|field| matches!(field.kind, Kind::Decimal { .. })),
+    };
+    let numbers = mapped.iter().filter(|one| decimal(&one.field)).filter_map(|one| columns.get(one.column as usize));
+    let pointed = |cell: &String| {
+        let part = cell.rsplit_once('.').map(|(_, part)| part.trim());
+        !cell.contains(',') && part.is_some_and(|part| part.len() != 3 && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    numbers.flat_map(|column| &column.samples).any(pointed).then(|| ".".to_owned())
+}
+
 type Guess = (String, Option<&'static str>);
 
 fn by_name(resource: &'static Resource, customs: &Customs, name: &str) -> Option<Guess> {

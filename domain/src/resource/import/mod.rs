@@ -43,7 +43,12 @@ use crate::{
     engine::{Event, Write},
     page::{Page, Paging},
     payloads::{DeleteFile, RevertImport, RunImport},
-    resource::{Resource, access, access::Act, custom::Customs, registry},
+    resource::{
+        Resource, access,
+        access::Act,
+        custom::{self, Customs},
+        registry,
+    },
     scope::Actor,
     settings,
 };
@@ -145,9 +150,12 @@ pub async fn add(ledger: &Ledger, scope: &Scope, resource: &'static Resource, ne
         None => {
             let customs = Customs::of(&db.read, scope.tenant.0).await?;
             let mut columns = guess::columns(resource, &customs, &shape.columns);
-            columns
-                .retain(|one| !scope.hides(resource, &one.field) && !(one.field.starts_with("custom.") && scope.hides(resource, "custom")));
-            ImportOptions { columns, ..ImportOptions::default() }
+            let hidden = |one: &ImportColumn| {
+                scope.hides(resource, &one.field) || one.field.starts_with(custom::PREFIX) && scope.hides(resource, custom::FIELD)
+            };
+            columns.retain(|one| !hidden(one));
+            let decimal = guess::decimal(resource, &customs, &shape.columns, &columns);
+            ImportOptions { columns, decimal, ..ImportOptions::default() }
         }
     };
     let write = Write::begin(ledger, scope).await?;
@@ -354,7 +362,7 @@ async fn save(write: &Write<'_>, row: table::Model) -> Result<()> {
 async fn planned(write: &Write<'_>, resource: &'static Resource, shape: &FileShape, options: &ImportOptions) -> Result<Plan> {
     let company = settings::company(&***write, write.scope.tenant).await?;
     let customs = Customs::of(&***write, write.scope.tenant.0).await?;
-    Plan::read(write.scope, resource, &company, &customs, &shape.columns, options)
+    Plan::read(write.scope, resource, &company, &customs, shape, options)
 }
 
 async fn own(conn: &impl ConnectionTrait, scope: &Scope, id: ImportId) -> Result<table::Model> {

@@ -7,7 +7,7 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{cells::Notation, file::FileColumn};
+use super::{cells::Notation, file::FileShape};
 use crate::{
     Error, FieldError, Result, Scope,
     entities::tenant,
@@ -45,7 +45,7 @@ pub struct ImportOptions {
     pub create_missing: bool,
     /// In which order the file writes days; left out: as your company writes them.
     pub dates: Option<DateOrder>,
-    /// What the file writes before decimals: `.` or `,`; left out: as your company's language does.
+    /// What the file writes before decimals: `.` or `,`; left out: as your company's language does, and `.` in workbooks.
     #[oai(validator(max_length = 1))]
     pub decimal: Option<String>,
     /// The calling code of phone numbers that have none, such as `55`; left out: that of your company's language, if it is one
@@ -161,11 +161,12 @@ impl Plan {
         resource: &'static Resource,
         company: &tenant::Model,
         customs: &Customs,
-        file: &[FileColumn],
+        shape: &FileShape,
         options: &ImportOptions,
     ) -> Result<Self> {
         // Every option is read here; a new one can't be forgotten.
         let ImportOptions { columns: mapped, match_by, on_match, values, tags, create_missing, dates, decimal, country, dry_run } = options;
+        let file = &shape.columns;
         scope.may(resource, Act::Create)?;
         if *on_match == OnMatch::Update {
             scope.may(resource, Act::Edit)?;
@@ -268,7 +269,11 @@ impl Plan {
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
-        let usual = usual(company);
+        let mut usual = usual(company);
+        if shape.format == "xlsx" {
+            // Numbers are kept there as programs write them, however a cell shows them.
+            usual.decimal = '.';
+        }
         let notation = Notation {
             dates: dates.unwrap_or(usual.dates),
             decimal: decimal.as_deref().and_then(|sign| sign.chars().next()).unwrap_or(usual.decimal),

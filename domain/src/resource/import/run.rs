@@ -85,7 +85,7 @@ pub async fn take_up(db: &Db, tenant: TenantId, id: ImportId, path: &Path) -> Re
     let (options, shape) = kept(&row)?;
     let company = settings::company(&db.read, tenant).await?;
     let customs = Customs::of(&db.read, tenant.0).await?;
-    let plan = match Plan::read(&scope, resource, &company, &customs, &shape.columns, &options) {
+    let plan = match Plan::read(&scope, resource, &company, &customs, &shape, &options) {
         Ok(plan) => Arc::new(plan),
         Err(Error::Forbidden(_)) => return refuse("whoever asked for it may not do it any more"),
         Err(Error::Invalid(_)) => return refuse("a field that it writes is gone, or hidden from whoever asked for it"),

@@ -80,6 +80,12 @@ on_both_databases! {
         let filter = json!({ "field": "city", "op": "eq", "value": "Recife" });
         let some = export(&app, &ana, "contacts", json!({ "filter": filter, "fields": ["city", "first_name"] })).await;
         assert_eq!(String::from_utf8(content(&app, &ana, &some).await).unwrap(), "\u{feff}city,first_name\r\nRecife,Ana\r\n");
+        let view = json!({ "topic": "contacts", "name": "Natal", "filter": { "field": "city", "op": "eq", "value": "Natal" } });
+        let view = app.post(&ana, "/api/saved-views", view).await.is(201).id();
+        let viewed = export(&app, &ana, "contacts", json!({ "view_id": view, "fields": ["first_name"] })).await;
+        assert_eq!(String::from_utf8(content(&app, &ana, &viewed).await).unwrap(), "\u{feff}first_name\r\nBia\r\n");
+        let nobody = json!({ "view_id": uuid::Uuid::now_v7() });
+        app.post(&ana, "/api/contacts/export", nobody).await.faults(&[("/view_id", "not_found")]);
         app.post(&ana, "/api/contacts/export", json!({ "fields": ["city", "nickname", "city"] })).await.faults(&[("/fields/1", "unknown_field"), ("/fields/2", "unknown_field")]);
         app.post(&ana, "/api/contacts/export", json!({ "filter": { "field": "nickname", "op": "eq", "value": 1 } })).await.fails(422, "invalid");
 
@@ -93,6 +99,11 @@ on_both_databases! {
         let text = String::from_utf8(content(&app, &caio, &asked).await).unwrap();
         assert!(asked.json["rows"] == 1 && text.contains("Caio's") && !text.contains("secret") && !text.contains("job_title"), "{text}");
         app.post(&caio, "/api/contacts/export", json!({ "fields": ["job_title"] })).await.faults(&[("/fields/0", "unknown_field")]);
+        // Who may not see them any more doesn't get the file either.
+        let roles = app.get(&ana, "/api/roles").await.is(200).json["data"].clone();
+        let role = roles.as_array().unwrap().iter().find(|role| role["name"] == "Own").unwrap()["id"].as_str().unwrap().to_owned();
+        let _ = app.patch(&ana, &format!("/api/roles/{role}"), json!({ "grants": { "notes": { "view": "own" } } })).await.is(200);
+        app.get(&caio, &format!("/api/exports/{}/content", asked.id())).await.fails(404, "not_found");
         // One's own alone, admins or not.
         app.get(&ana, &format!("/api/exports/{}", asked.id())).await.fails(404, "not_found");
         app.get(&ana, &format!("/api/exports/{}/content", asked.id())).await.fails(404, "not_found");

@@ -326,6 +326,14 @@ on_both_databases! {
         assert_eq!(counts(&done), [2, 0, 0, 0, 1]);
         assert_eq!(errors(&app, &ana, &import).await[0]["code"], "ambiguous");
         let deals = all(&app, &ana, "deals").await;
+        // As programs write them, and as people here do.
+        for (file, decimal) in [("name,price\nA,1234.50\n", json!(".")), ("name,price\nB,\"1.234,50\"\n", Value::Null), ("name,price\nC,1234.567\n", Value::Null)] {
+            let import = upload(&app, &ana, "products", file.as_bytes(), &[]).await.is(201);
+            assert_eq!(import.json["options"]["decimal"], decimal);
+            run(&app, &ana, &import, json!({})).await;
+        }
+        let products = all(&app, &ana, "products").await;
+        assert_eq!(products.iter().map(|one| one["price"].as_str().unwrap()).collect::<Vec<_>>(), ["1234.50", "1234.50"], "what is in doubt is refused");
         assert_eq!((&deals[0]["amount"], &deals[0]["contact_ids"]), (&json!("1234.50"), &json!([contact])));
         assert_eq!(deals[0]["company_id"], deals[1]["company_id"]);
         assert_eq!(all(&app, &ana, "companies").await.len(), 3);

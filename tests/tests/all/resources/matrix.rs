@@ -67,7 +67,7 @@ const FOR_ALL: [&str; 37] = [
     "password_change",
 ];
 /// Whoever sees the record may do these.
-const FOR_SEEING: [&str; 3] = ["_comments_create", "_comments_react", "_comments_unreact"];
+const FOR_SEEING: [&str; 4] = ["_comments_create", "_comments_react", "_comments_unreact", "_export"];
 /// Nobody has to be signed in for these.
 const OPEN: [&str; 11] = [
     // Who somebody is, its first frame says.
