@@ -2,8 +2,8 @@
 //! machine's cores and memory from everybody else.
 //!
 //! Hashes that other programs made are good too: bcrypt, and argon2 with other parameters. Who signs in with one that is weaker
-//! than ours gets one of ours ([`outdated`], [`renewed`]). bcrypt reads no more than a password's first 72 bytes, and so do we
-//! until then. What would take too long or too much memory is nobody's password ([`usable`]).
+//! than ours gets one of ours. bcrypt reads no more than a password's first 72 bytes, and so do we until then. What would
+//! take too long or too much memory is nobody's password ([`usable`]).
 
 use argon2::{
     ARGON2ID_IDENT, Argon2, Params, Version,
@@ -121,6 +121,15 @@ mod tests {
         assert!(!verify("wrong horse", Some(hash)).await.expect("verifies"));
         assert!(!verify("correct horse", None).await.expect("verifies"));
         assert!(super::hash("short").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_when_to_come_back() {
+        let all = QUEUE.acquire_many(20).await.expect("nobody closes it");
+        let refused = verify("correct horse", None).await.expect_err("there is no place");
+        assert!(matches!(refused, Error::TooManyRequests { retry_after: 2 }), "{refused}");
+        drop(all);
+        assert!(verify("correct horse", None).await.is_ok());
     }
 
     /// As Laravel makes it.
