@@ -16,15 +16,20 @@ use crate::{
 
 /// Makes a user.
 pub(crate) async fn user(settings: &Settings, action: UserAction) -> anyhow::Result<()> {
-    let UserAction::Create { email, password, tenant, role } = action;
+    let UserAction::Create { email, password, password_hash, tenant, role } = action;
     let opened = open::all(settings, true).await?;
     let role = match role {
         RoleName::Admin => Role::Admin,
         RoleName::Agent => Role::Agent,
         RoleName::Viewer => Role::Viewer,
     };
-    let new = NewUser { email: &email, password: &password, name: "", role, tenant: &tenant };
-    let (tenant, user) = users::create(&opened.ledger, new).await.map_err(plain)?;
+    let secret = password_hash.as_ref().or(password.as_ref()).map_or("", String::as_str);
+    let new = NewUser { email: &email, password: secret, name: "", role, tenant: &tenant };
+    let made = match password_hash {
+        Some(_) => users::take_over(&opened.ledger, new).await,
+        None => users::create(&opened.ledger, new).await,
+    };
+    let (tenant, user) = made.map_err(plain)?;
     println!("user {user} of tenant {tenant}");
     Ok(())
 }

@@ -139,8 +139,11 @@ pub enum UserAction {
         #[arg(long)]
         email: String,
         /// The password, 8 to 256 characters.
-        #[arg(long)]
-        password: String,
+        #[arg(long, required_unless_present = "password_hash")]
+        password: Option<String>,
+        /// In place of the password its hash, of a program they used before: argon2, or bcrypt up to a cost of 14.
+        #[arg(long, conflicts_with = "password")]
+        password_hash: Option<String>,
         /// The name of the team.
         #[arg(long, default_value = "SOMO")]
         tenant: String,

@@ -92,6 +92,17 @@ pub(super) async fn set_password(write: &Write<'_>, user: UserId, hash: String, 
     Ok(())
 }
 
+/// The same password, hashed anew; unless it was changed meanwhile. Nobody notices: sessions go on.
+pub(super) async fn renew_hash(write: &Write<'_>, user: &table::Model, hash: String) -> Result<()> {
+    let same = table::Column::PasswordHash.eq(user.password_hash.clone());
+    table::Entity::update_many()
+        .col_expr(table::Column::PasswordHash, Expr::value(hash))
+        .filter(table::Column::TenantId.eq(write.scope.tenant).and(table::Column::Id.eq(user.id)).and(same))
+        .exec(&***write)
+        .await?;
+    Ok(())
+}
+
 pub(super) fn resets_of(tenant: TenantId, user: UserId) -> SimpleExpr {
     password_reset::Column::TenantId.eq(tenant).and(password_reset::Column::UserId.eq(user))
 }

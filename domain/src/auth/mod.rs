@@ -85,6 +85,8 @@ pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, mut o
     };
     second_factor::accept(ledger, sealer, &user, totp).await?;
     attempt.succeeded(db).await?;
+    // When too many sign in at once, the next time does it.
+    let renewed = if passwords::outdated(&user.password_hash) { passwords::renewed(password).await.ok() } else { None };
 
     let same_place = session::Column::TenantId
         .eq(user.tenant_id)
@@ -95,6 +97,9 @@ pub async fn login(ledger: &Ledger, sealer: &Sealer, who: Credentials<'_>, mut o
 
     let scope = Scope { role: user.role, ..Scope::system(user.tenant_id, Actor::User(user.id)) };
     let write = Write::begin(ledger, &scope).await?;
+    if let Some(hash) = renewed {
+        account::renew_hash(&write, &user, hash).await?;
+    }
     let signed_in = sessions::begin(&write, user.id, origin.clone()).await?;
     if !known {
         let notice = Notice::Login { at: Utc::now(), address: origin.address, user_agent: origin.user_agent };

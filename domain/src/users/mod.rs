@@ -38,8 +38,25 @@ pub struct NewUser<'a> {
 /// # Errors
 /// [`Error::Invalid`]; [`Error::Conflict`] when the address is taken; the database's.
 pub async fn create(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, UserId)> {
-    let email = address(new.email)?;
     let password_hash = passwords::hash(new.password).await?;
+    made(ledger, new, password_hash).await
+}
+
+/// [`create`], for somebody who had a password elsewhere: `new.password` is its hash, argon2 or bcrypt.
+///
+/// # Errors
+/// Those of [`create`]; [`Error::Invalid`] for what nobody can sign in with.
+pub async fn take_over(ledger: &Ledger, new: NewUser<'_>) -> Result<(TenantId, UserId)> {
+    if !passwords::usable(new.password) {
+        let message = "takes an argon2 hash, or a bcrypt hash ($2a$, $2b$, $2y$) with a cost of at most 14";
+        return Err(Error::field("/password_hash", "invalid", message));
+    }
+    let hash = new.password.to_owned();
+    made(ledger, new, hash).await
+}
+
+async fn made(ledger: &Ledger, new: NewUser<'_>, password_hash: String) -> Result<(TenantId, UserId)> {
+    let email = address(new.email)?;
     let slug = slug(new.tenant);
     if slug.is_empty() {
         return Err(Error::field("/tenant", "invalid", "needs a letter or digit"));

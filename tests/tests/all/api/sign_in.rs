@@ -68,6 +68,32 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn who_comes_with_a_bcrypt_hash_signs_in_and_gets_a_better_one(kind: Kind) {
+        let app = app(kind).await;
+        let bcrypt = "$2y$10$92IXUNpkjO0rOQ5byMi.Ye4oKoEa3Ro9llC/.og/at2.uheWG/igi";
+        let new = |password| NewUser { email: EMAIL, password, name: "Ana", role: Role::Admin, tenant: "Loja" };
+        let slow = bcrypt.replace("$10$", "$15$");
+        let refused = users::take_over(&app.ledger, new(&slow)).await.unwrap_err();
+        assert!(matches!(refused, domain::Error::Invalid(_)), "{refused}");
+        users::take_over(&app.ledger, new(bcrypt)).await.unwrap();
+        let kept = async || users::by_email(app.ledger.db(), EMAIL).await.unwrap().unwrap().password_hash;
+
+        sign_in(&app, EMAIL, "passwore").await.fails(401, "invalid_credentials");
+        assert_eq!(kept().await, bcrypt, "a wrong password changes nothing");
+        let _ = sign_in(&app, EMAIL, "password").await.is(200);
+        let renewed = kept().await;
+        assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{renewed}");
+        sign_in(&app, EMAIL, "passwore").await.fails(401, "invalid_credentials");
+        let _ = sign_in(&app, EMAIL, "password").await.is(200);
+        assert_eq!(kept().await, renewed, "once is enough");
+
+        // One that slipped in is refused at once, as a wrong password is.
+        app.execute(&format!("update users set password_hash = '{slow}'")).await;
+        sign_in(&app, EMAIL, "password").await.fails(401, "invalid_credentials");
+        app.claim::<SendMail>().await; // a new place; that the hash is another is no news
+        app.finish().await;
+    }
+
     async fn a_wrong_password_and_an_unknown_address_are_told_the_same(kind: Kind) {
         let app = ana(kind).await;
         let wrong = sign_in(&app, EMAIL, "correct hors").await;
