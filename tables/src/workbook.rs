@@ -235,7 +235,7 @@ impl Book {
             match &event {
                 Event::Start(element) | Event::Empty(element) => match element.local_name().as_ref() {
                     "row" => {
-                        line = attribute(element, "r").and_then(|row| row.parse().ok()).unwrap_or(line + 1);
+                        line = attribute(element, "r").and_then(|row| row.parse().ok()).filter(|row| *row > line).unwrap_or(line + 1);
                         cells = Vec::new();
                     }
                     "c" => {

@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, DbErr, Statement, Value as Sql,
-    sea_query::{Alias, Expr, OnConflict, Query},
+    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
 };
 use uuid::Uuid;
 
@@ -54,11 +54,20 @@ pub(super) struct Set(Mutex<Option<Gathered>>);
 
 #[derive(Default)]
 struct Gathered {
+    /// What hung on records that are changed, and is written anew.
+    cleared: Vec<Cleared>,
     /// Records: what hangs on them refers to them, so they go first.
     records: Vec<Insert>,
     parts: Vec<Insert>,
     events: Vec<Gone>,
     known: Known,
+}
+
+/// Rows of a table that are someone's, by the column that says whose.
+struct Cleared {
+    table: &'static str,
+    owner: &'static str,
+    ids: Vec<Uuid>,
 }
 
 /// What was looked up once for all of them.
@@ -83,6 +92,7 @@ pub(super) struct Gone {
 /// A place to go back to.
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
+    cleared: Vec<usize>,
     records: Vec<usize>,
     parts: Vec<usize>,
     events: usize,
@@ -91,6 +101,19 @@ pub(crate) struct Mark {
 impl Set {
     fn lock(&self) -> MutexGuard<'_, Option<Gathered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cleared {
+    async fn run(self, conn: &impl ConnectionTrait, tenant: Uuid) -> std::result::Result<(), DbErr> {
+        let Self { table, owner, ids } = self;
+        let clear = Query::delete()
+            .from_table(Alias::new(table))
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant))
+            .and_where(Expr::col(Alias::new(owner)).is_in(ids))
+            .to_owned();
+        conn.execute(&clear).await?;
+        Ok(())
     }
 }
 
@@ -142,6 +165,7 @@ impl Write<'_> {
     pub(crate) fn mark(&self) -> Mark {
         let count = |inserts: &[Insert]| inserts.iter().map(|insert| insert.rows.len()).collect();
         self.set.lock().as_ref().map_or_else(Mark::default, |gathered| Mark {
+            cleared: gathered.cleared.iter().map(|cleared| cleared.ids.len()).collect(),
             records: count(&gathered.records),
             parts: count(&gathered.parts),
             events: gathered.events.len(),
@@ -155,6 +179,8 @@ impl Write<'_> {
             inserts.iter_mut().zip(counts).for_each(|(insert, count)| insert.rows.truncate(*count));
         };
         if let Some(gathered) = self.set.lock().as_mut() {
+            gathered.cleared.truncate(mark.cleared.len());
+            gathered.cleared.iter_mut().zip(&mark.cleared).for_each(|(cleared, count)| cleared.ids.truncate(*count));
             back(&mut gathered.records, &mark.records);
             back(&mut gathered.parts, &mark.parts);
             gathered.events.truncate(mark.events);
@@ -197,6 +223,18 @@ impl Write<'_> {
         None
     }
 
+    /// Deletes the rows of a table that hang on a record, or lets that wait: a record that is refused half way keeps them.
+    pub(crate) async fn clear(&self, table: &'static str, owner: &'static str, id: Uuid) -> std::result::Result<(), DbErr> {
+        if let Some(gathered) = self.set.lock().as_mut() {
+            match gathered.cleared.iter_mut().find(|one| one.table == table && one.owner == owner) {
+                Some(one) => one.ids.push(id),
+                None => gathered.cleared.push(Cleared { table, owner, ids: vec![id] }),
+            }
+            return Ok(());
+        }
+        Cleared { table, owner, ids: vec![id] }.run(&*self.tx, self.scope.tenant.0).await
+    }
+
     /// Lets an event wait for those of the other records.
     pub(super) fn let_wait(&self, gone: Gone) {
         if let Some(gathered) = self.set.lock().as_mut() {
@@ -209,7 +247,10 @@ impl Write<'_> {
     /// # Errors
     /// As those of each record; nothing says whose it was.
     pub(crate) async fn flush(&self) -> Result<()> {
-        let Some(Gathered { records, parts, events, known: _ }) = mem::take(&mut *self.set.lock()) else { return Ok(()) };
+        let Some(Gathered { cleared, records, parts, events, known: _ }) = mem::take(&mut *self.set.lock()) else { return Ok(()) };
+        for cleared in cleared {
+            cleared.run(&*self.tx, self.scope.tenant.0).await?;
+        }
         for insert in records.into_iter().chain(parts) {
             insert.run(&*self.tx).await.map_err(taken_by_another)?;
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use db::DbBackend;
 use sea_orm::{
     ConnectionTrait, Statement, Value as Sql,
-    sea_query::{Alias, Expr, ExprTrait, Query},
+    sea_query::{Alias, ExprTrait, Query},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -85,7 +85,7 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
         match &field.kind {
             Kind::Rows(rows) => {
                 if !fresh {
-                    clear(write, rows.table, rows.owner, change.id).await?;
+                    write.clear(rows.table, rows.owner, change.id).await?;
                 }
                 let columns = ["id", "tenant_id", rows.owner].into_iter().chain(rows.fields.iter().map(|field| field.name)).collect();
                 let row = |row: &Value| {
@@ -97,14 +97,14 @@ pub(super) async fn save(write: &Write<'_>, resource: &'static Resource, change:
             }
             Kind::References { table, own: column, other, .. } => {
                 if !fresh {
-                    clear(write, table, column, change.id).await?;
+                    write.clear(table, column, change.id).await?;
                 }
                 let ids = values.iter().filter_map(|id| value::id(id.as_str()?));
                 join(write, table, ["tenant_id", column, other], ids.map(|id| [tenant.clone(), own.clone(), id.into()])).await?;
             }
             _ => {
                 if !fresh {
-                    clear(write, "taggings", "subject_id", change.id).await?;
+                    write.clear("taggings", "subject_id", change.id).await?;
                 }
                 let names: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
                 let tags = tags(write, &names).await?;
@@ -142,22 +142,12 @@ pub(super) async fn spell(write: &Write<'_>, resource: &'static Resource, change
 pub(super) async fn forget(write: &Write<'_>, resource: &'static Resource, id: Uuid) -> Result<()> {
     for field in &resource.fields {
         match &field.kind {
-            Kind::Rows(rows) => clear(write, rows.table, rows.owner, id).await?,
-            Kind::References { table, own, .. } => clear(write, table, own, id).await?,
-            Kind::Tags => clear(write, "taggings", "subject_id", id).await?,
+            Kind::Rows(rows) => write.clear(rows.table, rows.owner, id).await?,
+            Kind::References { table, own, .. } => write.clear(table, own, id).await?,
+            Kind::Tags => write.clear("taggings", "subject_id", id).await?,
             _ => {}
         }
     }
-    Ok(())
-}
-
-async fn clear(write: &Write<'_>, table: &'static str, owner: &'static str, id: Uuid) -> Result<()> {
-    let clear = Query::delete()
-        .from_table(table)
-        .and_where(Expr::col(Alias::new("tenant_id")).eq(write.scope.tenant.0))
-        .and_where(Expr::col(Alias::new(owner)).eq(id))
-        .to_owned();
-    write.execute(&clear).await?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::resource::{
     Action, Resource,
     custom::{self, Customs},
     field::{Field, Form, Kind},
-    value::fold,
+    value::{self, fold},
 };
 
 /// Field, kind, and what such columns are called, in the form of [`plain`].
@@ -108,6 +108,11 @@ pub(super) fn columns(resource: &'static Resource, customs: &Customs, columns: &
     for (at, column) in (0u32..).zip(columns) {
         let guessed = by_name(resource, customs, &column.name).or_else(|| by_content(resource, column));
         let Some((field, kind)) = guessed else { continue };
+        // Other programs have ids too.
+        let ours = |cell: &String| value::id(cell.trim()).is_some();
+        if field == "id" && (column.samples.is_empty() || !column.samples.iter().all(ours)) {
+            continue;
+        }
         let one = resource.field(&field);
         let again = one.is_none_or(|field| !super::plan::lists(&field.kind)) && mapped.iter().any(|one| one.field == field);
         if !again {

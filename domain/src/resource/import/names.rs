@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::cells::{Notation, short};
 use crate::{
-    Result,
+    Error, Result,
     engine::Write,
     resource::{
         Action, Record, Resource,
@@ -81,9 +81,15 @@ impl Names {
                 let body: Record = [(label.to_owned(), json!(name))].into_iter().collect();
                 // One that can't be made is one that is not there.
                 if value::accept(&to.field(label).map_or(Kind::Boolean, |field| field.kind.clone()), &json!(name)).is_ok() {
-                    let record = write::create(write, to, &body).await?;
-                    known.insert(key.clone(), Named::One(rows::id_of(&record)));
-                    self.made.push((to.topic, key));
+                    match write::create(write, to, &body).await {
+                        Ok(record) => {
+                            known.insert(key.clone(), Named::One(rows::id_of(&record)));
+                            self.made.push((to.topic, key));
+                        }
+                        // A name alone is not enough for one: the row says that it is not there.
+                        Err(Error::Invalid(_) | Error::Forbidden(_)) => {}
+                        Err(other) => return Err(other),
+                    }
                 }
             }
         }

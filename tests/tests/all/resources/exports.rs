@@ -102,8 +102,13 @@ on_both_databases! {
         // Who may not see them any more doesn't get the file either.
         let roles = app.get(&ana, "/api/roles").await.is(200).json["data"].clone();
         let role = roles.as_array().unwrap().iter().find(|role| role["name"] == "Own").unwrap()["id"].as_str().unwrap().to_owned();
-        let _ = app.patch(&ana, &format!("/api/roles/{role}"), json!({ "grants": { "notes": { "view": "own" } } })).await.is(200);
-        app.get(&caio, &format!("/api/exports/{}/content", asked.id())).await.fails(404, "not_found");
+        let file = serde_json::from_value(asked.json["id"].clone()).unwrap();
+        for (roles, may) in [(json!([caio.id]), true), (json!([]), false)] {
+            let _ = app.patch(&ana, &format!("/api/roles/{role}"), json!({ "user_ids": roles })).await.is(200);
+            let scope = domain::auth::scope_of(app.ledger.db(), caio.tenant, caio.id).await.unwrap().unwrap();
+            assert_eq!(domain::export::get(&app.ledger, &scope, file).await.is_ok(), may);
+            assert_eq!(domain::export::list(&app.ledger, &scope, domain::page::Paging { limit: 5, cursor: None }).await.unwrap().data.len(), usize::from(may));
+        }
         // One's own alone, admins or not.
         app.get(&ana, &format!("/api/exports/{}", asked.id())).await.fails(404, "not_found");
         app.get(&ana, &format!("/api/exports/{}/content", asked.id())).await.fails(404, "not_found");

@@ -1,6 +1,9 @@
 //! Files whose rows become records: looked at, tried, taken, mended, taken back. What a file says is what is counted.
 
-use domain::{entities::Role, payloads::RunImport};
+use domain::{
+    entities::Role,
+    payloads::{DeliverWebhook, RunImport},
+};
 use futures::StreamExt;
 use jobs::queue::{IMPORTS, MAINTENANCE};
 use reqwest::{
@@ -275,6 +278,40 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_row_that_is_refused_half_way_leaves_its_record_whole(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let caio = app.person("loja", Role::Member).await;
+        let all_of = json!({ "view": "all", "create": "all", "edit": "all" });
+        let role = json!({ "name": "No tags", "grants": { "contacts": all_of, "tags": { "view": "all" } }, "user_ids": [caio.id] });
+        let _ = app.post(&ana, "/api/roles", role).await.is(201);
+        let mut known = Vec::new();
+        for name in ["ana", "bia"] {
+            let body = json!({ "first_name": name, "emails": [{ "email": format!("{name}@example.com") }], "phones": [{ "number": "+5511911112222" }] });
+            known.push(app.post(&ana, "/api/contacts", body).await.is(201));
+        }
+        // A tag that they may not make: its address and number are written before it is looked at.
+        let file = "first_name,emails,phones,tags,city\nana,ana@example.com,+5511933334444,unheard of,Natal\nbia,bia@example.com,+5511955556666,,Natal\n";
+        let import = upload(&app, &caio, "contacts", file.as_bytes(), &[]).await.is(201);
+        let done = run(&app, &caio, &import, json!({ "match_by": ["emails"] })).await;
+        assert_eq!(counts(&done), [0, 1, 0, 0, 1], "{}", done.json);
+        let whole = app.get(&ana, &format!("/api/contacts/{}", known[0].id())).await.is(200);
+        for field in ["emails", "phones", "tags", "city", "version"] {
+            assert_eq!(whole.json[field], known[0].json[field], "{field}");
+        }
+        let other = app.get(&ana, &format!("/api/contacts/{}", known[1].id())).await.is(200);
+        assert_eq!(other.json["phones"].as_array().unwrap().len(), 2);
+        app.finish().await;
+    }
+
+    async fn ids_of_other_programs_are_left_alone(kind: Kind) {
+        let app = app(kind).await;
+        let ana = app.person("loja", Role::Admin).await;
+        let import = upload(&app, &ana, "contacts", b"Record ID,First name\n1001,Ana\n1002,Bia\n", &[]).await.is(201);
+        assert_eq!(import.json["options"]["columns"], json!([{ "column": 1, "field": "first_name" }]));
+        app.finish().await;
+    }
+
     async fn webhooks_hear_of_each_record(kind: Kind) {
         let app = app(kind).await;
         let ana = app.person("loja", Role::Admin).await;
@@ -286,6 +323,7 @@ on_both_databases! {
         let mut told: Vec<_> = told.as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap().to_owned()).collect();
         told.sort();
         assert_eq!(told, ["created", "created", "updated"]);
+        assert_eq!(app.claim_all::<DeliverWebhook>().await.len(), 3);
         app.finish().await;
     }
 
