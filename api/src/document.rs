@@ -84,8 +84,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let endless = form.then_some(("411", "An upload needs a Content-Length."));
     let parameters = || operation["parameters"].as_array().into_iter().flatten();
     let conditional = parameters().any(|parameter| parameter["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case("if-match")));
+    let socket = (id == "realtime_connect").then_some(("400", "It is no beginning of a WebSocket."));
     let changed = conditional.then_some(("412", "Somebody else has changed it since."));
-    for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless).chain(changed) {
+    for (status, description) in EVERYWHERE.into_iter().chain(slow).chain(endless).chain(socket).chain(changed) {
         let problem =
             json!({ "description": description, "content": { CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let answer = operation["responses"].as_object_mut().expect("every operation answers").entry(status).or_insert(problem);

@@ -63,7 +63,7 @@ impl Listening {
         #[oai(name = "Last-Event-ID", validator(max_length = 100))]
         last: Header<Option<String>>,
         /// Of which records: a filter as lists take it, of the record itself, with one topic.
-        #[oai(validator(max_length = 20_000))]
+        #[oai(validator(max_length = 2500))]
         filter: Query<Option<String>>,
         /// Of which records: those of a saved view, with one topic.
         view_id: Query<Option<Uuid>>,
