@@ -1,8 +1,8 @@
 //! Tables in files: CSV and Excel workbooks in; CSV, workbooks and JSON out. One row after the other, in bounded memory, from files
 //! that nobody has to trust: what a file is, is told from what is in it, and nothing is taken at its word.
 //!
-//! - [`detect`]: what a file is, in which encoding, with what between its cells; [`delimited`]: reading CSV; [`workbook`]: reading
-//!   workbooks; [`write`]: writing; [`formula`]: cells that a spreadsheet would calculate.
+//! - `detect`: what a file is, in which encoding, with what between its cells; `delimited`: reading CSV; `workbook`: reading
+//!   workbooks; `write`: writing; `formula`: cells that a spreadsheet would calculate.
 //!
 //! It blocks: whoever must not calls it from a thread of its own.
 

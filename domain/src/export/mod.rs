@@ -163,7 +163,7 @@ pub async fn records(ledger: &Ledger, scope: &Scope, resource: &'static Resource
 /// Asks for the audit log as a file.
 ///
 /// # Errors
-/// As [`records`].
+/// As [`records()`].
 pub async fn audit(ledger: &Ledger, scope: &Scope, request: AuditExportRequest) -> Result<Export> {
     let (format, body) = (request.format, json!(request));
     Source::audit(scope, request)?;

@@ -1,6 +1,6 @@
 //! Imports: files whose rows become records. A file is uploaded and looked at; whoever uploaded it says which column becomes which
 //! field, sees what would become of the first rows, tries all of it or starts it. A job takes the rows ([`run`]); what could not be
-//! taken can be fetched, mended and uploaded again; all of it can be taken back ([`revert`]).
+//! taken can be fetched, mended and uploaded again; all of it can be taken back ([`mod@revert`]).
 //!
 //! - `file`: what is in a file; `guess`: what its columns are; `plan`: what is to be made of it.
 //! - `cells`, `names`, `body`: a row as a record's body; `matched`: which records are there already; `part`: rows, written.
