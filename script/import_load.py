@@ -14,6 +14,7 @@ import uuid
 
 SECRET_KEY = "U/KvUbDXVpjoT6g5728we4VJMhEYnJIbiqEgxkwZuB4="  # of databases that live as long as the run
 NUMBER = "100000000000001"
+CUSTOMERS = 500
 
 
 def free_port():
@@ -113,11 +114,33 @@ def contacts(rows):
         yield f"{rng.choice(first)},{rng.choice(last)},{email},{phone},São Paulo,Empresa {who % 1000},{rng.choice(['vip', 'feira', 'site'])}\n"
 
 
+def post(address, path, body):
+    request = urllib.request.Request(f"http://{address}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=60).close()
+
+
+def customer(n):
+    return f"5521{900000000 + n % CUSTOMERS}"
+
+
+def customers_write(here):
+    """Whoever wrote can be written to for 24 hours."""
+    hook = {"phone_number_id": NUMBER, "access_token": "x", "app_secret": "the secret of the app", "webhook": f"http://{here.api}/api/whatsapp/webhook"}
+    post(here.graph, "/sandbox/numbers", hook)
+    for n in range(CUSTOMERS):
+        post(here.graph, f"/sandbox/customers/{customer(n)}/messages", {"phone_number_id": NUMBER, "name": f"Cliente {n}", "text": {"body": "Olá"}})
+    for _ in range(600):
+        if here.sql("select count(*) from whatsapp_conversations where window_until > now()") == str(CUSTOMERS):
+            return
+        time.sleep(0.1)
+    sys.exit("what the customers wrote did not arrive")
+
+
 def chat(client, device, rate, stop):
     """Messages to people, each in a conversation of their own, at a steady rate."""
     n, due = 0, time.monotonic()
     while not stop.is_set():
-        body = {"device_id": device, "to": f"5521{900000000 + n % 5000}", "type": "text", "text": {"body": f"Mensagem {n}"}}
+        body = {"device_id": device, "to": customer(n), "type": "text", "text": {"body": f"Mensagem {n}"}}
         client.ask("POST", "/api/whatsapp/messages/send", body)
         n, due = n + 1, due + 1 / rate
         time.sleep(max(0, due - time.monotonic()))
@@ -159,6 +182,7 @@ def main():
         stop = threading.Event()
         talking = threading.Thread(target=chat, args=(client, device, options.chat, stop))
         if options.chat:
+            customers_write(here)
             began = time.time()
             talking.start()
             time.sleep(options.alone)

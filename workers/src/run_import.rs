@@ -42,6 +42,7 @@ pub(crate) async fn run(context: Context, run: Run, RunImport { import_id }: Run
             return run.settle(write.into_tx()).await;
         }
         write.into_tx().commit().await?;
+        running.look_again(db).await?;
         run.progress(&running.progress()).await?;
         // What was only tried is not gone on with: it would begin anew.
         if begun.elapsed() > TURN && !running.only_tries() {

@@ -223,6 +223,17 @@ impl Resource {
         self.fields.iter().filter(|field| field.is_column())
     }
 
+    /// Its table, those of what hangs on its records, and those of what they are joined with.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        let joined = self.fields.iter().flat_map(|field| match field.kind {
+            Kind::Rows(rows) => vec![rows.table],
+            Kind::References { table, to, .. } => vec![table, to],
+            Kind::Tags => vec!["taggings"],
+            _ => Vec::new(),
+        });
+        [self.topic].into_iter().chain(joined)
+    }
+
     /// What people may write.
     pub fn writable(&self, action: Action) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(move |field| match field.written {

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 use chrono::{SubsecRound, Utc};
 use db::Db;
 use entities::{ImportId, TenantId, import as table};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{
@@ -36,6 +36,8 @@ pub struct Running {
     /// Nothing while a thread reads from it.
     reader: Option<tables::Reader>,
     tried: Option<Tried>,
+    /// Parts taken since it was taken up.
+    parts: u32,
 }
 
 impl std::fmt::Debug for Running {
@@ -111,7 +113,7 @@ pub async fn take_up(db: &Db, tenant: TenantId, id: ImportId, path: &Path) -> Re
         Err(other) => return Err(other),
     };
     let tried = plan.dry_run.then(Tried::default);
-    Ok(Found::Running(Box::new(Running { row, plan, names: Names::default(), reader, tried }), scope))
+    Ok(Found::Running(Box::new(Running { row, plan, names: Names::default(), reader, tried, parts: 0 }), scope))
 }
 
 /// What was asked for, and of what file.
@@ -180,7 +182,22 @@ impl Running {
         self.row.line = i64::try_from(line).unwrap_or(i64::MAX);
         self.row.finished_at = last.then(|| Utc::now().trunc_subsecs(6));
         self.keep(write, traces, faults).await?;
+        self.parts += 1;
         Ok(last)
+    }
+
+    /// Lets PostgreSQL look at the tables anew as they grow, after the parts 1, 4, 16, …: what it plans for an empty table goes through
+    /// all of it, and each row that refers to a record asks whether that is there. To be called when a part is committed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn look_again(&self, db: &Db) -> Result<()> {
+        let due = self.parts.is_power_of_two() && self.parts.trailing_zeros().is_multiple_of(2);
+        if due && !db.is_sqlite() && self.tried.is_none() {
+            let tables = self.plan.resource.tables().collect::<Vec<_>>().join(", ");
+            db.write.execute_unprepared(&format!("analyze {tables}")).await?;
+        }
+        Ok(())
     }
 
     async fn keep(&self, write: &Write<'_>, traces: Vec<(u64, Trace)>, faults: Vec<(u64, Refused, Vec<String>)>) -> Result<()> {
