@@ -99,6 +99,8 @@ pub(crate) enum Tag {
     Imports,
     /// Records as files.
     Exports,
+    /// Records that became one.
+    Merges,
     /// What happened.
     Audit,
     /// What you are told.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     Result, Scope,
     page::{Page, Paging},
-    resource::{Resource, registry},
+    resource::{Resource, merge, registry},
 };
 
 /// Which events.
@@ -58,16 +58,17 @@ pub async fn list(db: &Db, scope: &Scope, wanted: Wanted, paging: Paging) -> Res
     page(db, scope, find, paging).await
 }
 
-/// What happened to one record, newest first; for whoever may see the record.
+/// What happened to one record and to those that became part of it, newest first; for whoever may see the record.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`]; [`crate::Error::Forbidden`]; a foreign cursor; the database's.
 pub async fn timeline(db: &Db, scope: &Scope, resource: &'static Resource, id: Uuid, paging: Paging) -> Result<Page<event::Model>> {
     crate::resource::list::get(db, scope, resource, id, Vec::new()).await?;
+    let ids = merge::with_parts(&db.read, scope, resource, id).await?;
     let find = event::Entity::find()
         .filter(event::Column::TenantId.eq(scope.tenant))
         .filter(event::Column::Topic.eq(resource.topic))
-        .filter(event::Column::SubjectId.eq(id));
+        .filter(event::Column::SubjectId.is_in(ids));
     page(db, scope, find, paging).await
 }
 

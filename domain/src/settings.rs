@@ -62,6 +62,7 @@ static SETTINGS: LazyLock<Resource> = LazyLock::new(|| {
         sort: "id",
         fields,
         many: Vec::new(),
+        merging: None,
         rules: &Plain,
     }
 });

@@ -76,6 +76,8 @@ ids! {
     ExportId
     /// An import's id.
     ImportId
+    /// The id of records that became one.
+    MergeId
     /// A mailed link's id: another password.
     PasswordResetId
     /// A mailed link's id: an invitation.

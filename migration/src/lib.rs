@@ -43,6 +43,7 @@ const HISTORY: &[Step] = &[
     step!("0017_sign_in_failures"),
     step!("0019_imports"),
     step!("0020_exports"),
+    step!("0021_merges"),
 ];
 
 /// The words in braces: PostgreSQL's, SQLite's. SQLite's times are texts in UTC that sort as they pass.

@@ -1,4 +1,4 @@
-//! The operations of all resources: [`crud`], [`bulk`], [`import`], [`export`], [`collaboration`] and [`attachments`] have each once, for a resource that
+//! The operations of all resources: [`crud`], [`bulk`], [`import`], [`export`], [`merge`], [`collaboration`] and [`attachments`] have each once, for a resource that
 //! has no name; here every resource gets its own, with its own schemas, paths, operation ids and sentences. An operation that a
 //! resource has no use for is not there.
 
@@ -9,6 +9,7 @@ mod collaboration;
 mod crud;
 mod export;
 mod import;
+mod merge;
 mod record;
 mod schema;
 
@@ -37,6 +38,7 @@ use crud::Crud;
 pub(crate) use crud::{etag, read_filter, version};
 use export::Exports;
 use import::Imports;
+use merge::Merges;
 pub(crate) use record::{records, tag};
 pub(crate) use schema::{register, register_only};
 
@@ -54,6 +56,7 @@ impl OpenApi for Resources {
                 .chain(Bulk::meta())
                 .chain(Imports::meta())
                 .chain(Exports::meta())
+                .chain(Merges::meta())
                 .chain(Collaboration::meta())
                 .chain(Attachments::meta())
         };
@@ -65,6 +68,7 @@ impl OpenApi for Resources {
         Bulk::register(registry);
         Imports::register(registry);
         Exports::register(registry);
+        Merges::register(registry);
         Collaboration::register(registry);
         Attachments::register(registry);
         for name in schema::PLACEHOLDERS {
@@ -82,6 +86,7 @@ impl OpenApi for Resources {
             Crud { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Bulk { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Exports { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
+            Merges { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Imports { ledger: self.ledger.clone(), store: self.store.clone(), resource }.add_routes(&mut own);
             Collaboration { ledger: self.ledger.clone(), resource }.add_routes(&mut own);
             Attachments { ledger: self.ledger.clone(), store: self.store.clone(), resource }.add_routes(&mut own);
@@ -103,6 +108,7 @@ fn has(resource: &Resource, method: &Method, path: &str) -> bool {
     match shape.as_str() {
         "/by/*/*" => resource.made && any(|field| field.unique),
         "/bulk" | "/import" => resource.bulk,
+        "/duplicates" | "/duplicates/dismiss" | "/merge" => resource.merging.is_some(),
         "/*/restore" | "/*/clone" => resource.made,
         "/*/tags" => any(|field| field.kind == Kind::Tags),
         "/*/links/*/*" => any(|field| matches!(field.kind, Kind::References { .. })),

@@ -14,6 +14,7 @@ mod imports;
 mod invitations;
 mod jobs;
 mod media;
+mod merges;
 mod messages;
 mod notifications;
 pub(crate) mod realtime;
@@ -39,7 +40,7 @@ pub(crate) use audit::EventPage;
 pub(crate) use conversations::PageInfo;
 
 /// What happened and happens, and what is done to many records at once.
-type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns, imports::Imports, exports::Exports);
+type Records = (audit::Audit, realtime::Listening, bulk::BulkRuns, imports::Imports, exports::Exports, merges::Merges);
 
 /// Calendars, and what a company and an installation set. A tuple takes only so many groups.
 type Planning = (activities::Activities, settings::Settings, schedules::Schedules);
@@ -88,6 +89,7 @@ pub(crate) fn all(parts: &Parts, guard: &Arc<Guard>) -> All {
             bulk::BulkRuns { ledger: ledger.clone() },
             imports::Imports { ledger: ledger.clone(), store: store.clone() },
             exports::Exports { ledger: ledger.clone(), store: store.clone() },
+            merges::Merges { ledger: ledger.clone() },
         ),
         health::Health { db: ledger.db().clone(), transport: transport.clone() },
         devices::Devices { ledger: ledger.clone(), sealer: sealer.clone() },

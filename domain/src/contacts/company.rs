@@ -6,7 +6,17 @@ use crate::{
     resource::{
         Change, Resource, Rules,
         field::{Field, Form, Kind, address},
+        merge::{Merging, duplicates::Alike},
     },
+};
+
+const MERGING: Merging = Merging {
+    alike: &[
+        Alike { name: "name", fields: &["name"] },
+        Alike { name: "email", fields: &["email"] },
+        Alike { name: "phone", fields: &["phone"] },
+    ],
+    held: &[],
 };
 
 /// The resource.
@@ -37,7 +47,7 @@ pub(crate) fn resource() -> Resource {
         ("notes", "company_ids"),
         ("calls", "company_ids"),
     ];
-    Resource { owner: Some("owner_id"), many, rules: &Companies, bulk: true, ..resource }
+    Resource { owner: Some("owner_id"), many, rules: &Companies, bulk: true, merging: Some(&MERGING), ..resource }
 }
 
 struct Companies;

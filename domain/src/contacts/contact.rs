@@ -1,7 +1,7 @@
 //! Contacts: people outside.
 
 use entities::ContactId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Name;
 use crate::{
@@ -10,6 +10,8 @@ use crate::{
     resource::{
         Change, Record, Resource, Rules,
         field::{Field, Form, Kind, RowField, Rows, address},
+        merge::{Merging, duplicates::Alike, moves::Held},
+        value,
     },
 };
 
@@ -38,6 +40,24 @@ const PHONES: Rows = Rows {
     ],
 };
 
+const MERGING: Merging = Merging {
+    alike: &[
+        Alike { name: "email", fields: &["emails"] },
+        Alike { name: "phone", fields: &["phones"] },
+        Alike { name: "name", fields: &["first_name", "last_name"] },
+        Alike { name: "company", fields: &["first_name", "last_name", "company_ids"] },
+    ],
+    held: &[
+        Held { table: "contact_identities", column: "contact_id", topic: None, parts: None },
+        Held {
+            table: "whatsapp_conversations",
+            column: "contact_id",
+            topic: Some("conversations"),
+            parts: Some(("whatsapp_messages", "conversation_id")),
+        },
+    ],
+};
+
 /// The resource.
 pub(crate) fn resource() -> Resource {
     let companies = Kind::References { to: "companies", table: "contact_companies", own: "contact_id", other: "company_id" };
@@ -62,7 +82,8 @@ pub(crate) fn resource() -> Resource {
     ]);
     let resource = Resource::new("contact", "contacts", "Contact", "A person outside.", fields);
     let many = vec![("deals", "contact_ids"), ("activities", "contact_ids"), ("notes", "contact_ids"), ("calls", "contact_ids")];
-    Resource { many, label: &["first_name", "last_name"], owner: Some("owner_id"), rules: &Contacts, bulk: true, ..resource }
+    let label = &["first_name", "last_name"];
+    Resource { many, label, owner: Some("owner_id"), rules: &Contacts, bulk: true, merging: Some(&MERGING), ..resource }
 }
 
 struct Contacts;
@@ -71,6 +92,12 @@ struct Contacts;
 impl Rules for Contacts {
     fn gathers(&self) -> bool {
         true
+    }
+
+    fn combine(&self, into: &mut Record, others: &[Record]) {
+        let talked = |record: &Record| record.get("last_contacted_at").and_then(Value::as_str).and_then(value::moment);
+        let last = others.iter().chain([&*into]).filter_map(talked).max();
+        into.insert("last_contacted_at".to_owned(), last.map_or(Value::Null, |at| json!(at.to_rfc3339())));
     }
 
     /// What a contact is reached at is what messages and mail are matched by.

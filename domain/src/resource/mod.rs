@@ -2,7 +2,8 @@
 //!
 //! - [`field`]: what fields are; [`value`]: their values in JSON, SQL and memory; [`custom`]: those that tenants add.
 //! - [`filter`]: the one filter language; [`list`]: reading; [`search`]: finding by words; [`mod@write`]: writing; [`access`]: who may;
-//!   [`bulk`]: writing many; [`import`]: from files.
+//!   [`bulk`]: writing many; [`import`]: from files;
+//!   [`merge`]: making several one.
 //! - [`registry`]: all of them.
 //!
 //! Nothing here knows a resource by name. What one does of its own is in its [`Rules`], which see a record before it is
@@ -18,6 +19,7 @@ pub mod filter;
 pub mod import;
 pub mod list;
 mod lists;
+pub mod merge;
 pub(crate) mod refused;
 pub mod registry;
 pub(crate) mod related;
@@ -70,6 +72,8 @@ pub struct Resource {
     pub fields: Vec<Field>,
     /// The lists of other resources' records that belong to one: their topic, and their field for it.
     pub many: Vec<(&'static str, &'static str)>,
+    /// What lets several of them become one, if they can.
+    pub merging: Option<&'static merge::Merging>,
     /// What it does of its own.
     pub rules: &'static dyn Rules,
 }
@@ -155,6 +159,9 @@ pub trait Rules: Send + Sync {
         false
     }
 
+    /// Completes what only rules write in a record that others become part of.
+    fn combine(&self, _into: &mut Record, _others: &[Record]) {}
+
     /// Does what follows once it is saved.
     async fn follow(&self, _write: &Write<'_>, _change: &Change) -> Result<()> {
         Ok(())
@@ -208,6 +215,7 @@ impl Resource {
             sort: "-created_at",
             fields,
             many: Vec::new(),
+            merging: None,
             rules: &Plain,
         }
     }

@@ -133,6 +133,13 @@ pub(crate) async fn change(write: &Write<'_>, resource: &'static Resource, befor
     store(write, resource, change).await
 }
 
+/// What rules and merges let a field hold, in the trash too; nobody is asked whether it may.
+pub(crate) async fn rewrite(write: &Write<'_>, resource: &'static Resource, before: Record, own: Record) -> Result<Record> {
+    let mut after = before.clone();
+    after.extend(own);
+    store(write, resource, Change { action: Action::Update, id: rows::id_of(&before), before, after }).await
+}
+
 /// Puts a record into the trash.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use tests::{
 };
 
 /// Whoever is signed in may do these, whatever else they may.
-const FOR_ALL: [&str; 37] = [
+const FOR_ALL: [&str; 40] = [
     // Everybody is told what they may see, and refused what they may not; `api::realtime` tells of it.
     "events_stream",
     "me_get",
@@ -48,6 +48,10 @@ const FOR_ALL: [&str; 37] = [
     "imports_errors",
     "imports_errors_content",
     "imports_delete",
+    // The same; `resources::merge` tells of it.
+    "merges_list",
+    "merges_get",
+    "merges_undo",
     // Whoever sees activities; `api::calendar` tells of it.
     "calendar_feed_get",
     "calendar_feed_create",
@@ -67,7 +71,7 @@ const FOR_ALL: [&str; 37] = [
     "password_change",
 ];
 /// Whoever sees the record may do these.
-const FOR_SEEING: [&str; 4] = ["_comments_create", "_comments_react", "_comments_unreact", "_export"];
+const FOR_SEEING: [&str; 5] = ["_comments_create", "_comments_react", "_comments_unreact", "_duplicates", "_export"];
 /// Nobody has to be signed in for these.
 const OPEN: [&str; 11] = [
     // Who somebody is, its first frame says.
@@ -127,6 +131,9 @@ fn body(operation: &Operation, known: &BTreeMap<String, String>) -> Option<Value
         "webhooks_create" => json!({ "name": "Loja", "url": "https://example.com/somo", "topics": ["contacts.*"] }),
         "webhooks_replay" => json!({ "since": "2026-12-01T12:00:00Z" }),
         "invitations_create" => json!({ "email": "nova@example.com", "role": "agent" }),
+        id if id.ends_with("_duplicates") => json!({ "by": "name" }),
+        id if id.ends_with("_duplicates_dismiss") => json!({ "ids": [uuid::Uuid::now_v7(), uuid::Uuid::now_v7()] }),
+        id if id.ends_with("_merge") => json!({ "into_id": uuid::Uuid::now_v7(), "ids": [uuid::Uuid::now_v7()] }),
         "deals_move" => json!({ "stage_id": known["/api/stages"] }),
         _ => json!({}),
     })
@@ -223,6 +230,7 @@ on_both_databases! {
         known.insert("/api/notifications".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/bulk".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/exports".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
+        known.insert("/api/merges".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         known.insert("/api/imports".into(), uuid::Uuid::now_v7().to_string()); // everybody has only their own
         let invited = app.post(&ana, "/api/invitations", json!({ "email": "novo@example.com", "role": "agent" })).await.is(201);
         known.insert("/api/invitations".into(), invited.id());

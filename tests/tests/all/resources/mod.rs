@@ -8,6 +8,7 @@ mod exports;
 mod filters;
 mod imports;
 mod matrix;
+mod merge;
 mod pages;
 mod roles;
 mod search;
