@@ -29,11 +29,12 @@ use crate::{
     address,
     browsers::Browsers,
     document::confidential,
-    guard::{Guard, bearer},
-    limits::{Asker, Gate, Turn},
+    guard::{Guard, Principal, bearer},
+    limits::{Asker, Class, Gate, Turn},
+    load::{Load, Urgency},
     operations::Operations,
     places::Places,
-    problem::{Draft, Failure, internal, of_error, too_large, too_often, unauthorized},
+    problem::{Draft, Failure, internal, of_error, overloaded, too_large, too_often, unauthorized},
     routes::realtime::EVENTS,
 };
 
@@ -62,6 +63,7 @@ pub(crate) struct Edge {
     pub(crate) operations: Arc<Operations>,
     pub(crate) browsers: Browsers,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) load: Load,
     /// How many proxies requests pass.
     pub(crate) proxies: usize,
     pub(crate) max_body: usize,
@@ -73,7 +75,7 @@ impl<E: Endpoint> Middleware<E> for Edge {
     type Output = Edged<E>;
 
     fn transform(&self, inner: E) -> Edged<E> {
-        let Self { ledger, sealer, guard, operations, browsers, gate, proxies, max_body, uploads } = self;
+        let Self { ledger, sealer, guard, operations, browsers, gate, load, proxies, max_body, uploads } = self;
         Edged {
             inner,
             edge: Edge {
@@ -83,6 +85,7 @@ impl<E: Endpoint> Middleware<E> for Edge {
                 operations: operations.clone(),
                 browsers: browsers.clone(),
                 gate: gate.clone(),
+                load: load.clone(),
                 proxies: *proxies,
                 max_body: *max_body,
                 uploads: uploads.clone(),
@@ -95,6 +98,7 @@ impl Edge {
     /// The turn of who asks, if they are counted. Meta may always ask, and who watches the installation.
     async fn turn(&self, request: &mut Request) -> Option<Turn> {
         let path = request.uri().path().strip_prefix("/api/")?;
+        let class = Class::of(request.method(), path);
         if path == "whatsapp/webhook" || path.starts_with("health/") || path.starts_with("openapi.") {
             return None;
         }
@@ -113,7 +117,21 @@ impl Edge {
             // From the machine itself comes whoever a proxy lets in that SOMO was not told of.
             None => address::of(request, self.proxies).filter(|ip| !ip.is_loopback()).map(|ip| Asker::Address(network(ip))),
         };
-        self.gate.turn(asker?, Instant::now())
+        self.gate.turn(asker?, class, Instant::now())
+    }
+
+    /// How urgent a request is; `None` for who watches the installation, who is always answered.
+    fn urgency(request: &Request) -> Option<Urgency> {
+        let path = request.uri().path();
+        let below = path.strip_prefix("/api/").filter(|below| !below.starts_with("health/"))?;
+        Some(match Class::of(request.method(), below) {
+            Class::Chat => Urgency::Chat,
+            Class::Bulk => Urgency::Bulk,
+            Class::Usual => match request.extensions().get::<Principal>().and_then(Principal::asker) {
+                Some(Asker::Token(_)) => Urgency::Program,
+                _ => Urgency::Panel,
+            },
+        })
     }
 }
 
@@ -135,11 +153,17 @@ impl<E: Endpoint> Endpoint for Edged<E> {
         let span = tracing::info_span!("request", id, %method, path = shown(&path));
         let turn = self.edge.turn(&mut request).instrument(span.clone()).await;
         let wait = turn.filter(|turn| !turn.allowed).map(|turn| turn.wait);
+        let urgency = Edge::urgency(&request);
         let work = async move {
-            match wait {
-                Some(wait) => Ok(self.refuse(&request, too_often(wait))),
-                None => self.answer(request).await,
+            if let Some(wait) = wait {
+                return Ok(self.refuse(&request, too_often(wait)));
             }
+            let busy = urgency.map(|urgency| self.edge.load.enter(urgency));
+            if let (Some(None), Some(urgency)) = (&busy, urgency) {
+                metrics::counter!("somo_http_shed_total", "urgency" => urgency.as_str()).increment(1);
+                return Ok(self.refuse(&request, overloaded()));
+            }
+            self.answer(request).await
         };
         let answered = AssertUnwindSafe(work).catch_unwind().instrument(span.clone()).await;
         let mut response = match answered {
@@ -406,6 +430,7 @@ mod tests {
             operations: Arc::new(Operations::of(&json!({})).expect("an empty document")),
             browsers: Browsers::new("http://127.0.0.1:8080", &[]),
             gate: Arc::new(Gate::new(Limits::default())),
+            load: Load::new(256),
             proxies: 0,
             max_body: 100,
             uploads: Places::new(1),

@@ -16,6 +16,7 @@ mod files;
 mod guard;
 mod intake;
 mod limits;
+mod load;
 mod operations;
 mod places;
 mod problem;
@@ -66,6 +67,10 @@ pub struct Parts {
     pub proxies: usize,
     /// How often somebody may ask.
     pub limits: Limits,
+    /// Over which the processes tell each other how often somebody has asked.
+    pub shared: jobs::Bus,
+    /// How many requests are answered at once.
+    pub room: usize,
     /// The largest JSON body, in bytes.
     pub max_body: usize,
     /// Those who are told what happens.
@@ -156,8 +161,11 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + us
     let uploads = places::Places::new(edge::UPLOADS);
     let browsers = browsers::Browsers::new(&parts.public_url, &parts.cors_origins);
     let gate = Arc::new(limits::Gate::new(parts.limits));
+    gate.share(parts.shared);
+    let load = load::Load::new(parts.room);
     let (ledger, max_body, proxies) = (parts.ledger, parts.max_body, parts.proxies);
-    let edge = edge::Edge { ledger, sealer: parts.sealer, guard: guard.clone(), operations, browsers, gate, proxies, max_body, uploads };
+    let edge =
+        edge::Edge { ledger, sealer: parts.sealer, guard: guard.clone(), operations, browsers, gate, load, proxies, max_body, uploads };
     Ok(published::routes(document, docs)
         .at("/metrics", poem::endpoint::make(move |_| routes::health::metrics(figures.clone())))
         .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))

@@ -213,6 +213,11 @@ pub(crate) fn too_often(wait: u64) -> Draft {
     Draft { retry_after: Some(wait), ..draft }
 }
 
+pub(crate) fn overloaded() -> Draft {
+    let draft = Draft::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too much is asked at once; ask again in a moment");
+    Draft { retry_after: Some(1), ..draft }
+}
+
 pub(crate) fn too_large() -> Draft {
     Draft::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than this path takes")
 }

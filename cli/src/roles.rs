@@ -127,6 +127,10 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         Some(url) => jobs::Bus::redis(url, open::PREFIX)?,
         None => jobs::Bus::local(),
     };
+    let shared = match &settings.redis_url {
+        Some(url) => jobs::Bus::redis(url, &format!("{}:limits", open::PREFIX))?,
+        None => jobs::Bus::local(),
+    };
     let realtime = api::Realtime::start(&opened.ledger, bus, limits);
     let app = api::app(api::Parts {
         realtime: realtime.clone(),
@@ -139,7 +143,14 @@ async fn listen(settings: &Settings, opened: &Opened, stop: &Stop) -> anyhow::Re
         public_url: settings.public_url.clone(),
         cors_origins: settings.cors_origins.clone(),
         proxies: settings.proxies,
-        limits: api::Limits { user: settings.user_rate, token: settings.token_rate, address: settings.address_rate },
+        limits: api::Limits {
+            user: settings.user_rate,
+            token: settings.token_rate,
+            address: settings.address_rate,
+            bulk: settings.bulk_rate,
+        },
+        shared,
+        room: settings.concurrent_requests,
         max_body: settings.max_body_bytes,
         figures: api::Figures::install()?,
     })?;

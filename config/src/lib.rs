@@ -51,6 +51,11 @@ pub struct Settings {
     pub token_rate: u32,
     /// The same of an address from which nobody is signed in. `SOMO_ADDRESS_RATE`, 300.
     pub address_rate: u32,
+    /// The same of anybody for work on many records: imports, exports, merges, bulk. `SOMO_BULK_RATE`, 120.
+    pub bulk_rate: u32,
+    /// How many requests are answered at once; beyond that, work on many records is refused first, then programs, then people, chats
+    /// last. `SOMO_CONCURRENT_REQUESTS`, 256.
+    pub concurrent_requests: usize,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
     pub smtp_url: Option<String>,
     /// Who mails come from. `SOMO_MAIL_FROM`, SOMO <somo@localhost>.
@@ -151,6 +156,8 @@ impl Settings {
             user_rate: from.parsed("user_rate", "1200", "a number of requests a minute such as 1200")?,
             token_rate: from.parsed("token_rate", "0", "a number of requests a minute such as 6000")?,
             address_rate: from.parsed("address_rate", "300", "a number of requests a minute such as 300")?,
+            bulk_rate: from.parsed("bulk_rate", "120", "a number of requests a minute such as 120")?,
+            concurrent_requests: from.parsed("concurrent_requests", "256", "a number of requests such as 256")?,
             proxies: from.parsed("proxies", "0", "a number such as 1")?,
             public_url: from.url("public_url", &http)?.map_or_else(|| format!("http://{bind}"), without_slash),
             smtp_url: from.url("smtp_url", &["smtp://", "smtps://"])?,
@@ -239,6 +246,8 @@ impl fmt::Debug for Settings {
             user_rate,
             token_rate,
             address_rate,
+            bulk_rate,
+            concurrent_requests,
             smtp_url,
             mail_from,
             whatsapp_graph_url,
@@ -270,6 +279,8 @@ impl fmt::Debug for Settings {
             .field("user_rate", user_rate)
             .field("token_rate", token_rate)
             .field("address_rate", address_rate)
+            .field("bulk_rate", bulk_rate)
+            .field("concurrent_requests", concurrent_requests)
             .field("smtp_url", &smtp_url.as_deref().map(without_password))
             .field("mail_from", mail_from)
             .field("whatsapp_graph_url", &without_password(whatsapp_graph_url))

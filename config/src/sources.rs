@@ -10,7 +10,7 @@ use figment::{
 };
 
 /// All settings by name.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 30] = [
     "bind",
     "data_dir",
     "database_url",
@@ -24,6 +24,8 @@ const NAMES: [&str; 28] = [
     "user_rate",
     "token_rate",
     "address_rate",
+    "bulk_rate",
+    "concurrent_requests",
     "smtp_url",
     "mail_from",
     "whatsapp_graph_url",

@@ -180,6 +180,8 @@ impl TestApp {
             cors_origins: vec!["https://panel.example".into()],
             proxies: 1,
             limits: api::Limits::default(),
+            shared: jobs::Bus::local(),
+            room: 256,
             max_body: 100_000,
             figures: Figures::install().expect("figures"),
         };

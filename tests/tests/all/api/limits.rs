@@ -1,13 +1,17 @@
 //! How often somebody may ask.
 
+use std::time::Duration;
+
 use api::Limits;
 use domain::{entities::Role, payloads::SendMail};
+use jobs::Bus;
 use reqwest::Method;
 use serde_json::json;
 use tests::{
     app::{Answer, TestApp},
     on_both_databases,
 };
+use tokio::io::AsyncWriteExt;
 
 use super::sign_in::{EMAIL, PASSWORD, ana, me, sign_in};
 
@@ -20,7 +24,7 @@ on_both_databases! {
         let mut app = ana(kind).await;
         let bob = app.person("loja", Role::Agent).await;
         let token = sign_in(&app, EMAIL, PASSWORD).await.is(200).json["access_token"].clone();
-        let strict = app.process(|parts| parts.limits = Limits { user: 3, token: 2, address: 2 }).await;
+        let strict = app.process(|parts| parts.limits = Limits { user: 3, token: 2, address: 2, bulk: 1 }).await;
         for left in ["2", "1", "0"] {
             let answer = me(&app, &strict, &token).await.is(200);
             assert_eq!((answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")), ("3", left));
@@ -56,6 +60,75 @@ on_both_databases! {
         }
         let answer = app.send(app.request(Method::GET, "/api/me").bearer_auth(&bob.token)).await.is(200);
         assert_eq!(answer.header("ratelimit-limit"), "");
+        app.claim::<SendMail>().await;
+        app.finish().await;
+    }
+
+    async fn processes_count_together_and_classes_apart(kind: Kind) {
+        let mut app = ana(kind).await;
+        let token = sign_in(&app, EMAIL, PASSWORD).await.is(200).json["access_token"].clone();
+        let bus = Bus::local();
+        let limits = Limits { user: 4, bulk: 1, ..Limits::default() };
+        let mut urls = Vec::new();
+        for _ in 0..2 {
+            let shared = bus.clone();
+            urls.push(app.process(|parts| (parts.limits, parts.shared) = (limits, shared)).await);
+        }
+        let (one, other) = (&urls[0], &urls[1]);
+        for _ in 0..3 {
+            let _ = me(&app, one, &token).await.is(200);
+        }
+        // The other one has heard of them soon.
+        let mut left = String::new();
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let answer = me(&app, other, &token).await;
+            left = answer.header("ratelimit-remaining").to_owned();
+            if left == "0" {
+                break;
+            }
+        }
+        assert_eq!(left, "0");
+        me(&app, other, &token).await.fails(429, "too_many_requests");
+        let ask = |path: &str| app.http.get(format!("{other}{path}")).bearer_auth(token.as_str().unwrap());
+        assert_eq!(app.send(ask("/api/whatsapp/conversations")).await.is(200).header("ratelimit-remaining"), "3");
+        let bulk = || app.http.post(format!("{other}/api/contacts/duplicates")).bearer_auth(token.as_str().unwrap());
+        let _ = app.send(bulk().json(&json!({ "by": "name" }))).await.is(200);
+        app.send(bulk().json(&json!({ "by": "name" }))).await.fails(429, "too_many_requests");
+        app.claim::<SendMail>().await;
+        app.finish().await;
+    }
+
+    async fn when_it_gets_too_much_chats_are_answered_still(kind: Kind) {
+        let mut app = ana(kind).await;
+        let token = sign_in(&app, EMAIL, PASSWORD).await.is(200).json["access_token"].clone();
+        let small = app.process(|parts| parts.room = 2).await;
+        let mut slow = tokio::net::TcpStream::connect(small.trim_start_matches("http://")).await.unwrap();
+        // Its body does not come.
+        slow.write_all(b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+        let ask = |path: &str| app.send(app.http.get(format!("{small}{path}")).bearer_auth(token.as_str().unwrap()));
+        let mut refused = ask("/api/me").await;
+        for _ in 0..50 {
+            if refused.status == 503 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            refused = ask("/api/me").await;
+        }
+        refused.fails(503, "overloaded");
+        assert_eq!(refused.header("retry-after"), "1");
+        let _ = ask("/api/whatsapp/conversations").await.is(200);
+        let _ = ask("/api/health/live").await.is(200);
+        drop(slow);
+        let mut again = ask("/api/me").await;
+        for _ in 0..50 {
+            if again.status == 200 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            again = ask("/api/me").await;
+        }
+        let _ = again.is(200);
         app.claim::<SendMail>().await;
         app.finish().await;
     }
