@@ -6,4 +6,5 @@ mod chaos;
 mod ledger;
 mod resources;
 mod scheduler;
+mod security;
 mod workers;
