@@ -44,6 +44,9 @@ pub struct Claimed {
     pub cause_id: Option<Uuid>,
     /// How many causes stand before it.
     pub depth: i16,
+    /// For how long it was claimed, and is renewed.
+    #[sea_orm(skip)]
+    pub lease: Duration,
 }
 
 impl Ledger {
@@ -60,6 +63,7 @@ impl Ledger {
         // RETURNING has no order, but the order of the release has a meaning.
         let place: HashMap<i64, usize> = seqs.iter().enumerate().map(|(at, seq)| (*seq, at)).collect();
         jobs.sort_by_key(|job| place.get(&job.seq).copied());
+        jobs.iter_mut().for_each(|job| job.lease = lease);
         Ok(jobs)
     }
 

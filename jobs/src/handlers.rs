@@ -29,6 +29,7 @@ pub struct Run {
     pub ledger: Ledger,
     seq: i64,
     token: i64,
+    lease: Duration,
 }
 
 /// The job isn't this attempt's any more: its lease expired, or it was cancelled. Whatever the attempt did in its
@@ -49,6 +50,7 @@ impl Run {
             ledger,
             seq: job.seq,
             token: job.token,
+            lease: job.lease,
         }
     }
 
@@ -85,14 +87,16 @@ impl Run {
         Ok(Outcome::Settled)
     }
 
-    /// Shows how far the job is. A long job calls this now and then, and stops when it fails: it was cancelled.
+    /// Shows how far the job is, and keeps it for another lease: a job that holds itself part after part is passed over by whoever
+    /// renews leases, who waits for no row. A long job calls this now and then, and stops when it fails: it was cancelled.
     ///
     /// # Errors
     /// [`Taken`], or the database's.
     pub async fn progress(&self, progress: &Value) -> anyhow::Result<()> {
         let db = self.ledger.db();
         let sql = self.ledger.sql();
-        let statement = sql.statement(sql.progress, [self.seq.into(), self.token.into(), progress.clone().into()]);
+        let statement =
+            sql.statement(sql.progress, [self.seq.into(), self.token.into(), progress.clone().into(), self.lease.as_secs_f64().into()]);
         db.quick.query_one_raw(statement).await?.map(|_| ()).ok_or_else(|| Taken.into())
     }
 }

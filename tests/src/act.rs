@@ -25,6 +25,8 @@ pub enum Deed {
     SlowEffect(u64),
     /// Waits so many milliseconds.
     Sleep(u64),
+    /// Holds itself in so many transactions, one after the other, and then has its effect.
+    Parts(u64),
     /// Fails, to be tried again after so many milliseconds.
     Fail(u64),
     /// Panics.
@@ -94,6 +96,16 @@ async fn act(log: Log, run: Run, Act { n, deed }: Act) -> anyhow::Result<Outcome
         Deed::Effect => effect(&run, n).await,
         Deed::SlowEffect(ms) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
+            effect(&run, n).await
+        }
+        Deed::Parts(parts) => {
+            for part in 0..parts {
+                let tx = run.begin().await?;
+                run.hold(&tx).await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                tx.commit().await?;
+                run.progress(&serde_json::json!({ "done": part })).await?;
+            }
             effect(&run, n).await
         }
         Deed::Sleep(ms) => {

@@ -126,7 +126,9 @@ returning j.queue, j.route",
 update jobs set state = 'pending', attempts = attempts - 1, lease_until = null where seq = any(array(
     select seq from jobs where state = 'running' and worker = $1 for update))
 returning id, kind, queue, route",
-    progress: "update jobs set progress = $3 where seq = $1 and token = $2 and state = 'running' returning seq",
+    progress: "
+update jobs set progress = $3, lease_until = greatest(lease_until, now() + $4 * interval '1 s')
+where seq = $1 and token = $2 and state = 'running' returning seq",
     reap: "
 update jobs set lease_until = null,
     state = case when state = 'running' and attempts >= max_attempts then 'dead' else 'pending' end,

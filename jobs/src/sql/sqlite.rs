@@ -124,7 +124,11 @@ returning queue, route",
     let_go: "
 update jobs set state = 'pending', attempts = attempts - 1, lease_until = null where state = 'running' and worker = ?1
 returning id, kind, queue, route",
-    progress: "update jobs set progress = ?3 where seq = ?1 and token = ?2 and state = 'running' returning seq",
+    progress: concat!(
+        "update jobs set progress = ?3, lease_until = max(lease_until, ",
+        now!("?4"),
+        ") where seq = ?1 and token = ?2 and state = 'running' returning seq"
+    ),
     reap: concat!(
         "
 update jobs set lease_until = null,

@@ -1,6 +1,6 @@
 //! Records that are the same become one, and can be parted again.
 //!
-//! The one that stays gets what it lacks from the others ([`combine`]), whatever leads to them leads to it ([`moves`]), and they go to
+//! The one that stays gets what it lacks from the others (`combine`), whatever leads to them leads to it ([`moves`]), and they go to
 //! the trash. All of that is one transaction, and kept, so that it can be taken back for as long as they lie there. [`duplicates`] finds
 //! what could be the same.
 

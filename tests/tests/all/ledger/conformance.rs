@@ -221,6 +221,15 @@ on_every_ledger! {
         assert_eq!(effects(setup.ledger.db()).await, [1]);
     }
 
+    async fn a_job_that_holds_itself_part_after_part_runs_once(setup: Setup) {
+        let runtime = setup.work(jobs::runtime::Options { lease: Duration::from_millis(600), ..brisk() });
+        setup.enqueue([setup.act(1, Deed::Parts(30))]).await;
+        setup.finished().await;
+        drop(runtime);
+        assert_eq!(setup.log.starts(), [(1, 1)]);
+        assert_eq!(effects(setup.ledger.db()).await, [1]);
+    }
+
     async fn a_stopped_worker_finishes_what_runs_and_gives_back_the_rest(setup: Setup) {
         let runtime = setup.work(jobs::runtime::Options { concurrency: 2, ..brisk() });
         setup.enqueue((0..20).map(|n| setup.act(n, Deed::SlowEffect(100)))).await;
