@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait, Statement};
 use crate::{Result, seal::Sealer};
 
 /// Where sealed secrets lie. Each is another text, even of the same secret, so it names its row.
-const SEALED: [(&str, &str); 2] = [("whatsapp_devices", "secrets"), ("second_factors", "secret")];
+const SEALED: [(&str, &str); 4] =
+    [("whatsapp_devices", "secrets"), ("second_factors", "secret"), ("webhooks", "secret"), ("webhooks", "old_secret")];
 /// Rows at once.
 const BATCH: i64 = 100;
 
