@@ -11,7 +11,7 @@ use serde_json::Value;
 use whatsapp::{
     cloud::{
         signature,
-        webhook::{Change, Event, parse, split},
+        webhook::{Event, addressees, parse, split},
     },
     phone,
 };
@@ -21,6 +21,9 @@ use crate::{Error, Result, auth::tokens::fingerprint, payloads::IngestWebhook, s
 
 /// Deliveries that name nobody we know are checked against so many secrets at most.
 const GUESSES: u64 = 16;
+
+/// A delivery names so many numbers and accounts at most.
+const NAMED: usize = 1000;
 
 /// A change on its way into the inbox.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,9 +69,9 @@ pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str
         Error::Unauthorized { code: "invalid_signature", message: "X-Hub-Signature-256 does not sign this body with a known app secret" };
     let signature = signature.ok_or(WRONG)?;
     let json: Option<Value> = serde_json::from_slice(body).ok();
-    let parts: Vec<(Value, Change)> =
-        json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change))).collect();
-    let devices = candidates(db, &parts).await?;
+    // Whoever asks is anybody until the signature is checked: what it costs to take a delivery apart is for those who signed it.
+    let named = json.as_ref().map_or_else(|| Some(BTreeSet::new()), |json| addressees(json, NAMED)).ok_or(WRONG)?;
+    let devices = candidates(db, &named).await?;
 
     let mut signed_by = HashMap::new();
     let mut signers = Vec::new();
@@ -92,6 +95,7 @@ pub async fn check(db: &Db, sealer: &Sealer, body: &[u8], signature: Option<&str
     if json.is_none() {
         return Err(Error::field("", "invalid", "the body is not JSON"));
     }
+    let parts = json.iter().flat_map(split).flat_map(|part| parse(&part).into_iter().map(move |change| (part.clone(), change)));
     let mut delivery = Delivery::default();
     for (body, change) in parts {
         let of = |device: &&whatsapp_device::Model| match (&change.phone_number_id, &change.business_account_id) {
@@ -120,20 +124,17 @@ fn line(device: DeviceId, event: &Event) -> String {
 }
 
 /// The devices whose secrets may have signed it.
-async fn candidates(db: &Db, parts: &[(Value, Change)]) -> Result<Vec<whatsapp_device::Model>> {
+async fn candidates(db: &Db, named: &BTreeSet<(Option<String>, Option<String>)>) -> Result<Vec<whatsapp_device::Model>> {
     use whatsapp_device::{Column, Entity};
     let live = || Entity::find().filter(Column::DeletedAt.is_null().and(Column::Secrets.is_not_null()));
-    let numbers: BTreeSet<&str> = parts.iter().filter_map(|(_, change)| change.phone_number_id.as_deref()).collect();
+    let numbers: BTreeSet<&str> = named.iter().filter_map(|(number, _)| number.as_deref()).collect();
     let mut devices = match numbers.is_empty() {
         true => Vec::new(),
         false => live().filter(Column::PhoneNumberId.is_in(numbers)).all(&db.read).await?,
     };
     let known = |number: &Option<String>| number.is_some() && devices.iter().any(|device| device.phone_number_id == *number);
-    let accounts: BTreeSet<&str> = parts
-        .iter()
-        .filter(|(_, change)| !known(&change.phone_number_id))
-        .filter_map(|(_, change)| change.business_account_id.as_deref())
-        .collect();
+    let accounts: BTreeSet<&str> =
+        named.iter().filter(|(number, _)| !known(number)).filter_map(|(_, account)| account.as_deref()).collect();
     if !accounts.is_empty() {
         // The oldest first: nobody pushes them out by claiming their account, too.
         devices

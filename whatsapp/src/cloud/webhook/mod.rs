@@ -13,7 +13,7 @@ use crate::{
     phone,
 };
 
-pub use split::split;
+pub use split::{addressees, split};
 
 /// One thing that a delivery tells.
 #[derive(Clone, Debug, PartialEq)]

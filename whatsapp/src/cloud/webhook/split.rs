@@ -1,8 +1,26 @@
 //! A delivery taken apart, for the inbox.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{contact, contacts, list, text};
+
+/// Which number and which account each change is about, each pair once; `None` when there are more than `most` of them.
+#[must_use]
+pub fn addressees(delivery: &Value, most: usize) -> Option<BTreeSet<(Option<String>, Option<String>)>> {
+    let mut all = BTreeSet::new();
+    for entry in list(delivery, "entry") {
+        for change in list(entry, "changes") {
+            let id = |value: &Value| text(value).filter(|text| text.len() <= 200);
+            all.insert((id(&change["value"]["metadata"]["phone_number_id"]), id(&entry["id"])));
+            if all.len() > most {
+                return None;
+            }
+        }
+    }
+    Some(all)
+}
 
 /// The changes of a delivery as single bodies of the same shape, each with one message, one status or one other thing:
 /// what one inbox row keeps. [`parse`](super::parse) finds in them what it finds in the whole.
