@@ -120,14 +120,15 @@ impl Edge {
         self.gate.turn(asker?, class, Instant::now())
     }
 
-    /// How urgent a request is; `None` for who watches the installation, who is always answered.
+    /// How urgent a request is; `None` for who is always answered: whoever watches the installation.
     fn urgency(request: &Request) -> Option<Urgency> {
         let path = request.uri().path();
-        let below = path.strip_prefix("/api/").filter(|below| !below.starts_with("health/"))?;
+        // Meta may always tell, too: what it says is kept at once for many deliveries together.
+        let below = path.strip_prefix("/api/").filter(|below| !below.starts_with("health/") && *below != "whatsapp/webhook")?;
         Some(match Class::of(request.method(), below) {
             Class::Chat => Urgency::Chat,
             Class::Bulk => Urgency::Bulk,
-            Class::Usual => match request.extensions().get::<Principal>().and_then(Principal::asker) {
+            Class::Usual => match request.extensions().get::<Arc<Principal>>().and_then(|principal| principal.asker()) {
                 Some(Asker::Token(_)) => Urgency::Program,
                 _ => Urgency::Panel,
             },

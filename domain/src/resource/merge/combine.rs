@@ -26,7 +26,7 @@ pub(super) fn combined(resource: &Resource, records: &[Record], choice: &Choice)
             Value::Object(customs(records, choice))
         } else if field.is_column() {
             // What was chosen may be nothing.
-            let picked = first.map(|at| records[at][field.name].clone()).filter(|value| !within(field, value));
+            let picked = first.and_then(|at| records[at].get(field.name).cloned()).filter(|value| !within(field, value));
             picked.or_else(|| values.next().cloned()).unwrap_or(Value::Null)
         } else {
             Value::Array(union(field, values.filter_map(Value::as_array).flatten()))
@@ -122,10 +122,11 @@ mod tests {
     use crate::resource::registry;
 
     fn record(value: Value) -> Record {
-        let mut whole: Record = json!({ "first_name": "Ana", "emails": [], "phones": [], "company_ids": [], "tags": [], "custom": {} })
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
+        let mut whole: Record =
+            json!({ "first_name": "Ana", "city": null, "emails": [], "phones": [], "company_ids": [], "tags": [], "custom": {} })
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
         whole.extend(value.as_object().cloned().unwrap_or_default());
         whole
     }
