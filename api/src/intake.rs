@@ -10,14 +10,18 @@ use domain::{
 };
 use futures::FutureExt;
 use jobs::{Coalescer, Ledger};
+use tokio::sync::Semaphore;
 
 /// At most so many deliveries in one transaction.
 const BATCH: usize = 128;
+/// So many are checked at once: until its signature is, one is anybody's, and read it takes many times its size. The others wait.
+const CHECKED: usize = 16;
 
 /// Takes deliveries.
 pub(crate) struct Intake {
     ledger: Ledger,
     sealer: Sealer,
+    checking: Semaphore,
     keeping: Coalescer<Vec<Arrival>, ()>,
 }
 
@@ -35,12 +39,14 @@ impl Intake {
                 .boxed()
             })
         };
-        Arc::new(Self { ledger, sealer, keeping })
+        Arc::new(Self { ledger, sealer, checking: Semaphore::new(CHECKED), keeping })
     }
 
     /// Checks a delivery and keeps it; answered once it is on disk.
     pub(crate) async fn take(&self, body: &[u8], signature: Option<&str>) -> Result<()> {
+        let place = self.checking.acquire().await.map_err(anyhow::Error::from)?;
         let delivery = webhook::check(self.ledger.db(), &self.sealer, body, signature).await?;
+        drop(place);
         if delivery.dropped > 0 {
             metrics::counter!("somo_webhook_changes_dropped_total").increment(delivery.dropped as u64);
             tracing::warn!(dropped = delivery.dropped, "a delivery named numbers that are not its signer's");
