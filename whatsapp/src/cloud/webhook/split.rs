@@ -101,6 +101,17 @@ mod tests {
     };
 
     #[test]
+    fn whom_a_delivery_is_about_is_told_without_taking_it_apart() {
+        let change = |number: usize| json!({ "value": { "metadata": { "phone_number_id": number.to_string() } } });
+        let delivery = |numbers: usize| json!({ "entry": [{ "id": "WABA", "changes": (0..numbers).map(change).collect::<Vec<_>>() }] });
+        let pair = |number: &str| (Some(number.to_owned()), Some("WABA".to_owned()));
+        assert_eq!(addressees(&delivery(2), 2), Some(BTreeSet::from([pair("0"), pair("1")])));
+        assert_eq!(addressees(&delivery(3), 2), None);
+        let all = parse(&crowded()).into_iter().map(|change| (change.phone_number_id, change.business_account_id)).collect();
+        assert_eq!(addressees(&crowded(), 100), Some(all));
+    }
+
+    #[test]
     fn splitting_keeps_everything() {
         let whole = crowded();
         let parts = split(&whole);
