@@ -52,9 +52,10 @@ pub(crate) struct Load {
 pub(crate) struct Busy(Arc<AtomicUsize>);
 
 impl Load {
-    /// Room for so many requests at once.
+    /// Room for so many requests at once; 0: for any number.
     pub(crate) fn new(room: usize) -> Self {
-        Self { room, busy: Arc::default() }
+        let most = usize::MAX / 100; // shares are in percent
+        Self { room: if room == 0 { most } else { room.min(most) }, busy: Arc::default() }
     }
 
     /// Lets a request in, if there is room for one that urgent.
@@ -88,5 +89,8 @@ mod tests {
         assert_eq!(busy.len(), 20);
         busy.truncate(7);
         assert!(load.enter(Urgency::Bulk).is_some());
+        let any = Load::new(0);
+        let busy: Vec<Busy> = (0..1000).filter_map(|_| any.enter(Urgency::Bulk)).collect();
+        assert_eq!(busy.len(), 1000);
     }
 }

@@ -53,7 +53,7 @@ pub struct Settings {
     pub address_rate: u32,
     /// The same of anybody for work on many records: imports, exports, merges, bulk. `SOMO_BULK_RATE`, 120.
     pub bulk_rate: u32,
-    /// How many requests are answered at once; beyond that, work on many records is refused first, then programs, then people, chats
+    /// How many requests are answered at once, 0: any number; beyond that, work on many records is refused first, then programs, then people, chats
     /// last. `SOMO_CONCURRENT_REQUESTS`, 256.
     pub concurrent_requests: usize,
     /// `smtp://…` or `smtps://…`. `SOMO_SMTP_URL`; without it, no mail is sent.
